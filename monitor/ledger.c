@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The wake ledger's core. See ledger.h for the contract and ledger-page.h
+ * for the format. Compiled into the device model, the `pulsar` command and
+ * the unit tests; includes no QEMU header.
+ */
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+
+#include "ledger.h"
+
+#define NS_PER_SECOND  1000000000ULL
+
+/* How often a reader tries again while the writer is busy. */
+#define SNAPSHOT_TRIES 1000000
+
+static uint64_t monotonic_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * NS_PER_SECOND + ts.tv_nsec;
+}
+
+/*
+ * The sequence number is the writers' lock: odd means held. Contention is a
+ * rare accident (an I/O thread counting while the main loop does), and the
+ * holder does nothing that can block.
+ */
+static void page_lock(PulsarLedgerHeader *h)
+{
+    uint32_t seq;
+
+    for (;;) {
+        seq = __atomic_load_n(&h->seq, __ATOMIC_RELAXED);
+        if (!(seq & 1) &&
+            __atomic_compare_exchange_n(&h->seq, &seq, seq + 1, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+            break;
+        }
+    }
+    /* What follows must not be seen before the odd number. */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static void page_unlock(PulsarLedgerHeader *h)
+{
+    __atomic_store_n(&h->seq, h->seq + 1, __ATOMIC_RELEASE);
+}
+
+/* The row of @now_ns, begun anew when its slot still holds an older one. */
+static PulsarLedgerRow *current_row(void *page, uint64_t now_ns)
+{
+    PulsarLedgerHeader *h = pulsar_ledger_header(page);
+    uint64_t since = now_ns > h->start_ns ? now_ns - h->start_ns : 0;
+    uint64_t index = since / (PULSAR_LEDGER_ROW_SECONDS * NS_PER_SECOND) + 1;
+    PulsarLedgerRow *row;
+
+    if (index < h->row_last) {
+        index = h->row_last; /* another thread's clock read came late */
+    }
+    row = &pulsar_ledger_rows(page)[index % PULSAR_LEDGER_ROWS];
+    if (row->index != index) {
+        memset(row, 0, sizeof(*row));
+        row->index = index;
+    }
+    h->row_last = index;
+    if (now_ns > h->last_ns) {
+        h->last_ns = now_ns;
+    }
+    return row;
+}
+
+static void add_counts(PulsarLedgerCounts *n, uint32_t class_, uint32_t times)
+{
+    switch (class_) {
+    case PULSAR_CAUSE_TIMER:
+        n->timer += times;
+        break;
+    case PULSAR_CAUSE_PIO_READ:
+    case PULSAR_CAUSE_MMIO_READ:
+    case PULSAR_CAUSE_CONFIG_READ:
+        n->read += times;
+        break;
+    case PULSAR_CAUSE_BUFIOREQ:
+        n->buffered += times;
+        n->write += times;
+        break;
+    case PULSAR_CAUSE_PIO_WRITE:
+    case PULSAR_CAUSE_MMIO_WRITE:
+    case PULSAR_CAUSE_CONFIG_WRITE:
+        n->write += times;
+        break;
+    default:
+        n->event += times;
+        break;
+    }
+}
+
+void pulsar_ledger_init(PulsarLedger *l, void *page, uint64_t now_ns)
+{
+    PulsarLedgerHeader *h = pulsar_ledger_header(page);
+
+    memset(l, 0, sizeof(*l));
+    l->page = page;
+    l->now_ns = now_ns;
+    l->wake_cause = -1;
+
+    memcpy(h->magic, PULSAR_LEDGER_MAGIC, sizeof(h->magic));
+    h->major = PULSAR_LEDGER_MAJOR;
+    h->minor = PULSAR_LEDGER_MINOR;
+    h->header_size = PULSAR_LEDGER_HEADER_SIZE;
+    h->total_size = PULSAR_LEDGER_TOTAL_SIZE;
+    h->cause_offset = PULSAR_LEDGER_CAUSE_OFFSET;
+    h->cause_size = sizeof(PulsarLedgerCause);
+    h->cause_max = PULSAR_LEDGER_CAUSES;
+    h->row_offset = PULSAR_LEDGER_ROW_OFFSET;
+    h->row_size = sizeof(PulsarLedgerRow);
+    h->row_max = PULSAR_LEDGER_ROWS;
+    h->row_seconds = PULSAR_LEDGER_ROW_SECONDS;
+    h->text_offset = PULSAR_LEDGER_TEXT_OFFSET;
+    h->text_size = PULSAR_LEDGER_TEXT_SIZE;
+    h->start_ns = now_ns;
+    h->state = PULSAR_LEDGER_STARTING;
+
+    pulsar_ledger_cause(l, PULSAR_CAUSE_OTHER, "unclaimed");
+    pulsar_ledger_cause(l, PULSAR_CAUSE_OTHER, "overflow");
+}
+
+void pulsar_ledger_set_state(PulsarLedger *l, PulsarLedgerState state)
+{
+    PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
+
+    page_lock(h);
+    h->state = state;
+    page_unlock(h);
+}
+
+void pulsar_ledger_move(PulsarLedger *l, void *page)
+{
+    void *old = l->page;
+
+    page_lock(pulsar_ledger_header(old));
+    memcpy(page, old, PULSAR_LEDGER_TOTAL_SIZE);
+    l->page = page;
+    page_unlock(pulsar_ledger_header(page));
+    page_unlock(pulsar_ledger_header(old));
+}
+
+int pulsar_ledger_cause(PulsarLedger *l, PulsarCauseClass class_,
+                        const char *name)
+{
+    PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
+    PulsarLedgerCause *causes = pulsar_ledger_causes(l->page);
+    char key[PULSAR_LEDGER_CAUSE_NAME] = "";
+    size_t len = strlen(name);
+    uint32_t i;
+
+    memcpy(key, name, len < sizeof(key) ? len : sizeof(key) - 1);
+
+    page_lock(h);
+    for (i = 0; i < h->cause_count; i++) {
+        if (!strcmp(causes[i].name, key)) {
+            break;
+        }
+    }
+    if (i == h->cause_count) {
+        if (i < PULSAR_LEDGER_CAUSES) {
+            memcpy(causes[i].name, key, sizeof(key));
+            causes[i].class_ = class_;
+            h->cause_count++;
+        } else {
+            i = PULSAR_LEDGER_OVERFLOW;
+        }
+    }
+    page_unlock(h);
+    return i;
+}
+
+void pulsar_ledger_woken(PulsarLedger *l, uint64_t now_ns, bool slept)
+{
+    PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
+
+    l->now_ns = now_ns;
+    if (!slept) {
+        return;
+    }
+    l->awake = true;
+    l->awake_since_ns = now_ns;
+    l->wake_cause = -1;
+
+    page_lock(h);
+    h->total.wakes++;
+    current_row(l->page, now_ns)->n.wakes++;
+    page_unlock(h);
+}
+
+void pulsar_ledger_sleep(PulsarLedger *l, uint64_t now_ns)
+{
+    PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
+    PulsarLedgerCause *cause;
+
+    if (!l->awake) {
+        return;
+    }
+    l->awake = false;
+
+    page_lock(h);
+    if (l->wake_cause < 0) {
+        cause = &pulsar_ledger_causes(l->page)[PULSAR_LEDGER_UNCLAIMED];
+        cause->wakes++;
+        cause->events++;
+        cause->last_ns = l->awake_since_ns;
+    } else {
+        cause = &pulsar_ledger_causes(l->page)[l->wake_cause];
+    }
+    if (now_ns > l->awake_since_ns) {
+        cause->busy_ns += now_ns - l->awake_since_ns;
+    }
+    page_unlock(h);
+}
+
+void pulsar_ledger_event(PulsarLedger *l, int cause, uint32_t times,
+                         bool main_thread)
+{
+    PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
+    PulsarLedgerCause *c = &pulsar_ledger_causes(l->page)[cause];
+    uint64_t now_ns = main_thread ? l->now_ns : monotonic_ns();
+
+    page_lock(h);
+    c->events += times;
+    c->last_ns = now_ns;
+    if (main_thread && l->awake && l->wake_cause < 0) {
+        l->wake_cause = cause;
+        c->wakes++;
+    }
+    add_counts(&h->total, c->class_, times);
+    add_counts(&current_row(l->page, now_ns)->n, c->class_, times);
+    page_unlock(h);
+}
+
+static PulsarLedgerError check_header(const PulsarLedgerHeader *h, size_t size)
+{
+    if (size < sizeof(*h)) {
+        return PULSAR_LEDGER_SHORT;
+    }
+    if (memcmp(h->magic, PULSAR_LEDGER_MAGIC, sizeof(h->magic))) {
+        return PULSAR_LEDGER_FOREIGN;
+    }
+    if (h->major != PULSAR_LEDGER_MAJOR) {
+        return PULSAR_LEDGER_NEWER;
+    }
+    if (h->total_size < PULSAR_LEDGER_TOTAL_SIZE ||
+        h->cause_offset != PULSAR_LEDGER_CAUSE_OFFSET ||
+        h->cause_size != sizeof(PulsarLedgerCause) ||
+        h->cause_max != PULSAR_LEDGER_CAUSES ||
+        h->row_offset != PULSAR_LEDGER_ROW_OFFSET ||
+        h->row_size != sizeof(PulsarLedgerRow) ||
+        h->row_max != PULSAR_LEDGER_ROWS ||
+        h->row_seconds != PULSAR_LEDGER_ROW_SECONDS ||
+        h->text_offset != PULSAR_LEDGER_TEXT_OFFSET ||
+        h->text_size != PULSAR_LEDGER_TEXT_SIZE) {
+        return PULSAR_LEDGER_CORRUPT;
+    }
+    return size < h->total_size ? PULSAR_LEDGER_SHORT : PULSAR_LEDGER_OK;
+}
+
+/* A name that a hostile or torn page left without its NUL gets one. */
+static void terminate_strings(void *page)
+{
+    PulsarLedgerHeader *h = pulsar_ledger_header(page);
+    PulsarLedgerCause *causes = pulsar_ledger_causes(page);
+    uint32_t i;
+
+    h->name[sizeof(h->name) - 1] = 0;
+    h->uuid[sizeof(h->uuid) - 1] = 0;
+    h->version[sizeof(h->version) - 1] = 0;
+    for (i = 0; i < PULSAR_LEDGER_CAUSES; i++) {
+        causes[i].name[sizeof(causes[i].name) - 1] = 0;
+    }
+    ((char *)page)[PULSAR_LEDGER_TEXT_OFFSET + PULSAR_LEDGER_TEXT_SIZE - 1] = 0;
+}
+
+PulsarLedgerError pulsar_ledger_snapshot(const void *page, size_t size,
+                                         void *ret)
+{
+    const PulsarLedgerHeader *h = page;
+    PulsarLedgerError err = check_header(h, size);
+    uint32_t before, after, tries;
+
+    if (err != PULSAR_LEDGER_OK) {
+        return err;
+    }
+    for (tries = 0; tries < SNAPSHOT_TRIES; tries++) {
+        before = __atomic_load_n(&h->seq, __ATOMIC_ACQUIRE);
+        if (before & 1) {
+            continue;
+        }
+        memcpy(ret, page, PULSAR_LEDGER_TOTAL_SIZE);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        after = __atomic_load_n(&h->seq, __ATOMIC_RELAXED);
+        if (before != after) {
+            continue;
+        }
+        if (pulsar_ledger_header(ret)->cause_count > PULSAR_LEDGER_CAUSES) {
+            return PULSAR_LEDGER_CORRUPT;
+        }
+        terminate_strings(ret);
+        return PULSAR_LEDGER_OK;
+    }
+    return PULSAR_LEDGER_BUSY;
+}
+
+const char *pulsar_ledger_strerror(PulsarLedgerError err)
+{
+    switch (err) {
+    case PULSAR_LEDGER_OK:
+        return "readable";
+    case PULSAR_LEDGER_SHORT:
+        return "shorter than a ledger page";
+    case PULSAR_LEDGER_FOREIGN:
+        return "not a ledger page (wrong magic)";
+    case PULSAR_LEDGER_NEWER:
+        return "a ledger page of another major version";
+    case PULSAR_LEDGER_CORRUPT:
+        return "a ledger page whose header contradicts itself";
+    case PULSAR_LEDGER_BUSY:
+        return "a ledger page whose writer died while writing";
+    }
+    return "unreadable";
+}
+
+bool pulsar_ledger_row(const void *page, uint64_t index,
+                       PulsarLedgerCounts *ret)
+{
+    const PulsarLedgerHeader *h = pulsar_ledger_header(page);
+    const PulsarLedgerRow *row;
+
+    if (!index || index + PULSAR_LEDGER_ROWS <= h->row_last) {
+        return false;
+    }
+    row = &pulsar_ledger_rows(page)[index % PULSAR_LEDGER_ROWS];
+    if (row->index == index) {
+        *ret = row->n;
+    } else {
+        memset(ret, 0, sizeof(*ret));
+    }
+    return true;
+}

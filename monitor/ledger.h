@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The wake ledger's core: counting by cause, 30-second rows, and reading a
+ * page that somebody else writes. Pure C, no QEMU header.
+ *
+ * Writers: any thread; the page's sequence number doubles as the lock, which
+ * is held for some ten instructions. Readers never write to the page.
+ */
+#ifndef PULSAR_LEDGER_H
+#define PULSAR_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ledger-page.h"
+
+/**
+ * struct PulsarLedger: a page being written
+ * @page: the mapped page, PULSAR_LEDGER_TOTAL_SIZE bytes, owned by the caller
+ * @now_ns: time of the current pass of the main loop (CLOCK_MONOTONIC)
+ * @awake_since_ns: when the main loop last returned from sleep
+ * @awake: the main loop has woken and not gone to sleep since
+ * @wake_cause: cause of the wake, or -1 while nobody has claimed it
+ */
+typedef struct PulsarLedger {
+    void *page;
+    uint64_t now_ns;
+    uint64_t awake_since_ns;
+    bool awake;
+    int wake_cause;
+} PulsarLedger;
+
+/* Causes that every page has; more are added as they occur. */
+enum {
+    PULSAR_LEDGER_UNCLAIMED = 0, /* woken, but nothing was dispatched */
+    PULSAR_LEDGER_OVERFLOW  = 1, /* the table of causes is full */
+};
+
+/**
+ * pulsar_ledger_init: make an empty page
+ * @l: to be filled in; may be on the caller's stack as long as it is used
+ * @page: zeroed memory of PULSAR_LEDGER_TOTAL_SIZE bytes, 8-byte aligned;
+ *        stays the caller's and must outlive @l
+ * @now_ns: CLOCK_MONOTONIC; rows are counted from here
+ *
+ * The state is STARTING; the caller fills in the identity fields of the
+ * header and then sets the state with pulsar_ledger_set_state().
+ */
+void pulsar_ledger_init(PulsarLedger *l, void *page, uint64_t now_ns);
+
+/** pulsar_ledger_set_state: publish @state in the page. */
+void pulsar_ledger_set_state(PulsarLedger *l, PulsarLedgerState state);
+
+/**
+ * pulsar_ledger_move: continue in another page
+ * @l: the ledger
+ * @page: zeroed memory of PULSAR_LEDGER_TOTAL_SIZE bytes, 8-byte aligned
+ *
+ * Copies all that was counted; used when the file behind the page is opened
+ * after counting began. The old page is the caller's to free.
+ */
+void pulsar_ledger_move(PulsarLedger *l, void *page);
+
+/**
+ * pulsar_ledger_cause: the number of a cause, adding it when new
+ * @l: the ledger
+ * @class_: what it is
+ * @name: its name, as shown to people; longer than
+ *        PULSAR_LEDGER_CAUSE_NAME - 1 bytes is cut
+ *
+ * Linear in the number of causes: callers cache the result.
+ *
+ * Returns: 0 … PULSAR_LEDGER_CAUSES - 1; PULSAR_LEDGER_OVERFLOW when the
+ * table is full. Safe from any thread.
+ */
+int pulsar_ledger_cause(PulsarLedger *l, PulsarCauseClass class_,
+                        const char *name);
+
+/**
+ * pulsar_ledger_woken: the main loop's poll has returned
+ * @l: the ledger
+ * @now_ns: CLOCK_MONOTONIC
+ * @slept: the poll was allowed to block, so this counts as a wake
+ *
+ * Main loop thread only.
+ */
+void pulsar_ledger_woken(PulsarLedger *l, uint64_t now_ns, bool slept);
+
+/**
+ * pulsar_ledger_sleep: the main loop is about to block
+ * @l: the ledger
+ * @now_ns: CLOCK_MONOTONIC
+ *
+ * Closes the wake: the time since it is charged to its cause, and a wake
+ * that nobody claimed is charged to PULSAR_LEDGER_UNCLAIMED. Main loop
+ * thread only.
+ */
+void pulsar_ledger_sleep(PulsarLedger *l, uint64_t now_ns);
+
+/**
+ * pulsar_ledger_event: something was dispatched
+ * @l: the ledger
+ * @cause: from pulsar_ledger_cause()
+ * @times: how often, at least 1 (a whole drained ring is one call)
+ * @main_thread: the caller is the main loop's thread, so the first event
+ *               after a wake is that wake's cause
+ */
+void pulsar_ledger_event(PulsarLedger *l, int cause, uint32_t times,
+                         bool main_thread);
+
+/** Why a page cannot be read. */
+typedef enum PulsarLedgerError {
+    PULSAR_LEDGER_OK,
+    PULSAR_LEDGER_SHORT,    /* fewer bytes than the header says */
+    PULSAR_LEDGER_FOREIGN,  /* the magic is another */
+    PULSAR_LEDGER_NEWER,    /* a major version this program does not know */
+    PULSAR_LEDGER_CORRUPT,  /* offsets or sizes that make no sense */
+    PULSAR_LEDGER_BUSY,     /* never at rest: the writer died writing */
+} PulsarLedgerError;
+
+/**
+ * pulsar_ledger_snapshot: copy a page that may be written meanwhile
+ * @page: the mapped page
+ * @size: how much is mapped
+ * @ret: PULSAR_LEDGER_TOTAL_SIZE bytes of the caller's, written only on
+ *       success; untouched parts of a longer page are left out
+ *
+ * Needs read access only and never makes the writer wait.
+ *
+ * Returns: PULSAR_LEDGER_OK, or why not.
+ */
+PulsarLedgerError pulsar_ledger_snapshot(const void *page, size_t size,
+                                         void *ret);
+
+/** pulsar_ledger_strerror: @err as a part of a sentence, never NULL. */
+const char *pulsar_ledger_strerror(PulsarLedgerError err);
+
+/**
+ * pulsar_ledger_row: a 30-second row of a snapshot
+ * @page: a snapshot
+ * @index: number of the row, 1 for the first 30 seconds
+ * @ret: its counts; all zero for a row in which nothing happened
+ *
+ * Returns: false when the row is older than the page remembers.
+ */
+bool pulsar_ledger_row(const void *page, uint64_t index,
+                       PulsarLedgerCounts *ret);
+
+/** pulsar_ledger_header: the header of a page or snapshot. */
+static inline PulsarLedgerHeader *pulsar_ledger_header(const void *page)
+{
+    return (PulsarLedgerHeader *)page;
+}
+
+/** pulsar_ledger_causes: the table of causes of a page or snapshot. */
+static inline PulsarLedgerCause *pulsar_ledger_causes(const void *page)
+{
+    return (PulsarLedgerCause *)((char *)page + PULSAR_LEDGER_CAUSE_OFFSET);
+}
+
+/** pulsar_ledger_rows: the ring of rows of a page or snapshot. */
+static inline PulsarLedgerRow *pulsar_ledger_rows(const void *page)
+{
+    return (PulsarLedgerRow *)((char *)page + PULSAR_LEDGER_ROW_OFFSET);
+}
+
+#endif /* PULSAR_LEDGER_H */
