@@ -1,0 +1,891 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Plays the hypervisor and the guest of a stand-in domain (shared.h).
+ *
+ *   guest create DIR DOMID VCPUS MIB   make a new domain
+ *   guest reset DIR                    a new device model for the same memory
+ *   guest serve DIR                    obey commands on standard input
+ *
+ * One command a line, one answer a line: "ok …" or "err …".  Everything
+ * that is timed happens here, where no interpreter is in the way.  Several
+ * may serve one domain as long as no two use the same vCPU at once.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include <xenctrl.h>
+#include <xen/hvm/ioreq.h>
+
+#include "shared.h"
+
+#define MS 1000000ull
+#define REPLY_DEADLINE (5000 * MS)
+
+/* The device that the timed commands write to: COM1's interrupt enable
+ * register.  Each change of its bit 1 sets the level of line 4 once, which
+ * the stand-in stamps with the time. */
+#define UART_IER 0x3f9
+#define UART_SCR 0x3ff
+#define UART_IRQ 4
+
+static struct si_shared *shared;
+static int dir_fd = -1, ram_fd = -1;
+static int fifo[SI_MAX_HANDLES];
+
+__attribute__((format(printf, 1, 2), noreturn))
+static void die(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    fprintf(stderr, "guest: ");
+    vfprintf(stderr, fmt, ap);
+    fprintf(stderr, "\n");
+    va_end(ap);
+    exit(1);
+}
+
+static struct shared_iopage *request_page(void)
+{
+    return (void *)((char *)shared + SI_IOREQ_OFFSET + SI_PAGE);
+}
+
+static struct buffered_iopage *ring(void)
+{
+    return (void *)((char *)shared + SI_IOREQ_OFFSET);
+}
+
+/* Both ring pointers as the one word that Xen changes them by. */
+static _Atomic uint64_t *ring_pointers(void)
+{
+    return (_Atomic uint64_t *)ring();
+}
+
+static uint32_t ring_read_pointer(void)
+{
+    return (uint32_t)atomic_load(ring_pointers());
+}
+
+/* ---- the domain's files ----------------------------------------------- */
+
+static void map_domain(const char *dir)
+{
+    int fd;
+
+    dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ram_fd = openat(dir_fd, "ram", O_RDWR | O_CLOEXEC);
+    fd = openat(dir_fd, "xen", O_RDWR | O_CLOEXEC);
+    if (dir_fd < 0 || ram_fd < 0 || fd < 0) {
+        die("%s is no domain: %s", dir, strerror(errno));
+    }
+    shared = mmap(NULL, SI_FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+                  0);
+    if (shared == MAP_FAILED) {
+        die("cannot map %s/xen: %s", dir, strerror(errno));
+    }
+    close(fd);
+}
+
+static void init_lock(void)
+{
+    pthread_mutexattr_t attr;
+
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&shared->lock, &attr);
+}
+
+static void create_domain(const char *dir, uint32_t domid, uint32_t vcpus,
+                          uint64_t mib)
+{
+    int fd;
+
+    if (vcpus < 1 || vcpus >= SI_MAX_CHANNELS) {
+        die("%u vCPUs: 1 to %d are possible", vcpus, SI_MAX_CHANNELS - 1);
+    }
+    if (mib < 2 || mib > 3840) {
+        die("%" PRIu64 " MiB: 2 to 3840 are possible", mib);
+    }
+    if (mkdir(dir, 0755) < 0 && errno != EEXIST) {
+        die("cannot make %s: %s", dir, strerror(errno));
+    }
+    dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* A device model may have given up root by the time it opens them. */
+    umask(0);
+    ram_fd = openat(dir_fd, "ram", O_RDWR | O_CREAT | O_EXCL, 0666);
+    fd = openat(dir_fd, "xen", O_RDWR | O_CREAT | O_EXCL, 0666);
+    if (dir_fd < 0 || ram_fd < 0 || fd < 0 ||
+        ftruncate(ram_fd, 1ll << 34) < 0 ||
+        ftruncate(fd, SI_FILE_SIZE) < 0) {
+        die("cannot make a domain in %s: %s", dir, strerror(errno));
+    }
+    close(fd);
+    map_domain(dir);
+    shared->magic = SI_MAGIC;
+    shared->domid = domid;
+    shared->nr_vcpus = vcpus;
+    shared->nr_channels = 1 + vcpus;
+    shared->ram_pages = mib * 256;
+    init_lock();
+    /* Nothing is populated where VGA memory is emulated. */
+    si_p2m_add(shared, 0, 0xa0, 0);
+    si_p2m_add(shared, 0xc0, shared->ram_pages - 0xc0, 0xc0);
+    for (int i = 0; i < SI_MAX_HANDLES; i++) {
+        char name[32];
+
+        snprintf(name, sizeof(name), "evtchn.%d", i);
+        if (mkfifoat(dir_fd, name, 0666) < 0) {
+            die("cannot make %s/%s: %s", dir, name, strerror(errno));
+        }
+    }
+}
+
+/* What a new device model finds: memory stays, all else is fresh. */
+static void reset_domain(const char *dir)
+{
+    struct si_shared *fresh;
+
+    map_domain(dir);
+    fresh = calloc(1, sizeof(*fresh));
+    fresh->magic = shared->magic;
+    fresh->domid = shared->domid;
+    fresh->nr_vcpus = shared->nr_vcpus;
+    fresh->nr_channels = 1 + shared->nr_vcpus;
+    fresh->ram_pages = shared->ram_pages;
+    memcpy(fresh->p2m, shared->p2m, sizeof(fresh->p2m));
+    memcpy(fresh->hvm_param, shared->hvm_param, sizeof(fresh->hvm_param));
+    memcpy(shared, fresh, sizeof(*fresh));
+    memset((char *)shared + SI_IOREQ_OFFSET, 0, 2 * SI_PAGE);
+    init_lock();
+    free(fresh);
+}
+
+/* ---- what the guest does ---------------------------------------------- */
+
+static void raise_channel(uint32_t i)
+{
+    struct si_channel *ch = &shared->channel[i];
+    evtchn_port_t port = SI_LOCAL_PORT(i);
+    uint32_t h;
+
+    if (!si_channel_raise(ch)) {
+        return;
+    }
+    h = atomic_load(&ch->handle);
+    if (!fifo[h]) {
+        char name[32];
+
+        snprintf(name, sizeof(name), "evtchn.%u", h);
+        fifo[h] = openat(dir_fd, name, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    }
+    /* Nobody at the other end: the device model is gone; a wait tells. */
+    if (fifo[h] < 0 || write(fifo[h], &port, sizeof(port)) < 0) {
+        fifo[h] = fifo[h] < 0 ? 0 : fifo[h];
+    }
+}
+
+static bool claimed(uint32_t kind, uint64_t first, uint64_t last)
+{
+    bool found = false;
+
+    si_lock(shared);
+    for (int i = 0; i < SI_MAX_RANGES && !found; i++) {
+        const struct si_range *r = &shared->range[i];
+
+        found = r->used && r->kind == kind && first >= r->first &&
+            last <= r->last;
+    }
+    si_unlock(shared);
+    return found;
+}
+
+static bool server_enabled(void)
+{
+    return atomic_load(&shared->server_enabled);
+}
+
+struct request {
+    uint32_t vcpu, type, dir, size, count, df, ptr;
+    uint64_t addr, data;
+};
+
+enum send_result { SEND_OK, SEND_BUSY, SEND_TIMEOUT };
+
+/* Hand a request to the device model and sleep until it is answered. */
+static enum send_result send_request(struct request *r, uint64_t timeout)
+{
+    volatile ioreq_t *slot = &request_page()->vcpu_ioreq[r->vcpu];
+    struct si_channel *ch = &shared->channel[1 + r->vcpu];
+    uint64_t deadline = si_now() + timeout;
+
+    if (slot->state != STATE_IOREQ_NONE) {
+        return SEND_BUSY;
+    }
+    slot->addr = r->addr;
+    slot->data = r->data;
+    slot->count = r->count;
+    slot->size = r->size;
+    slot->dir = r->dir;
+    slot->df = r->df;
+    slot->data_is_ptr = r->ptr;
+    slot->type = r->type;
+    atomic_thread_fence(memory_order_seq_cst);
+    slot->state = STATE_IOREQ_READY;
+    raise_channel(1 + r->vcpu);
+    for (;;) {
+        uint32_t seen = atomic_load(&ch->to_guest);
+
+        if (slot->state == STATE_IORESP_READY) {
+            break;
+        }
+        if (!si_futex_wait(&ch->to_guest, seen, deadline)) {
+            return SEND_TIMEOUT;
+        }
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+    r->data = slot->data;
+    slot->state = STATE_IOREQ_NONE;
+    return SEND_OK;
+}
+
+/*
+ * Put a write into the ring the way Xen does: false when it has no room.
+ * In atomic mode the pointers are brought down by whole rings whenever the
+ * device model's has passed one.
+ */
+static bool ring_write(uint32_t type, uint32_t size_log2, uint64_t addr,
+                       uint64_t data)
+{
+    struct buffered_iopage *page = ring();
+    uint64_t ptrs = atomic_load(ring_pointers());
+    uint32_t rp = ptrs, wp = ptrs >> 32, slots = size_log2 == 3 ? 2 : 1;
+    buf_ioreq_t entry = {
+        .type = type,
+        .dir = IOREQ_WRITE,
+        .size = size_log2,
+        .addr = addr,
+        .data = (uint32_t)data,
+    };
+
+    if (wp - rp > IOREQ_BUFFER_SLOT_NUM - slots) {
+        return false;
+    }
+    page->buf_ioreq[wp % IOREQ_BUFFER_SLOT_NUM] = entry;
+    if (slots == 2) {
+        entry.data = data >> 32;
+        page->buf_ioreq[(wp + 1) % IOREQ_BUFFER_SLOT_NUM] = entry;
+    }
+    atomic_thread_fence(memory_order_release);
+    atomic_fetch_add(ring_pointers(), (uint64_t)slots << 32);
+    while (atomic_load(&shared->server_atomic)) {
+        uint64_t old = atomic_load(ring_pointers());
+        uint64_t n = (uint32_t)old / IOREQ_BUFFER_SLOT_NUM *
+            IOREQ_BUFFER_SLOT_NUM;
+
+        if (!n || atomic_compare_exchange_strong(ring_pointers(), &old,
+                                                 old - (n << 32 | n))) {
+            break;
+        }
+    }
+    return true;
+}
+
+static void sleep_until(uint64_t ns)
+{
+    struct timespec ts = { ns / 1000000000ull, ns % 1000000000ull };
+
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL)) {
+    }
+}
+
+/* ---- figures ---------------------------------------------------------- */
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static void print_figures(uint64_t *ns, size_t n)
+{
+    uint64_t sum = 0;
+
+    qsort(ns, n, sizeof(*ns), compare);
+    for (size_t i = 0; i < n; i++) {
+        sum += ns[i];
+    }
+    printf("ok {\"n\": %zu, \"min\": %.1f, \"median\": %.1f, "
+           "\"p99\": %.1f, \"max\": %.1f, \"mean\": %.1f}\n", n,
+           ns[0] / 1e3, ns[n / 2] / 1e3, ns[n * 99 / 100] / 1e3,
+           ns[n - 1] / 1e3, sum / 1e3 / n);
+}
+
+/* One write each to IER, bit 1 changing, so that every one is stamped. */
+static uint8_t ier_value;
+
+static bool timed_write(void)
+{
+    if (!ring_write(IOREQ_TYPE_PIO, 0, UART_IER, ier_value ^ 2)) {
+        return false;
+    }
+    ier_value ^= 2;
+    raise_channel(0);
+    return true;
+}
+
+/* Buffered writes one at a time: how long until the device has each. */
+static void cmd_isolated(uint64_t n, uint64_t gap_us)
+{
+    uint64_t *ns = calloc(n, sizeof(*ns));
+
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t seq = atomic_load(&shared->irq_seq);
+        uint64_t start = si_now();
+
+        if (!timed_write() ||
+            !si_futex_wait(&shared->irq_seq, seq, start + REPLY_DEADLINE)) {
+            printf("err write %" PRIu64 " was not drained\n", i);
+            free(ns);
+            return;
+        }
+        ns[i] = shared->stamp[seq % SI_STAMPS].ns - start;
+        sleep_until(start + gap_us * 1000);
+    }
+    print_figures(ns, n);
+    free(ns);
+}
+
+/* A steady stream, whether drained or not. */
+static void cmd_stream(uint64_t n, uint64_t period_us)
+{
+    uint64_t *ns, start = si_now(), end;
+    uint32_t first = atomic_load(&shared->irq_seq);
+
+    if (n == 0 || n > SI_STAMPS) {
+        printf("err %" PRIu64 " writes: 1 to %d are possible\n", n,
+               SI_STAMPS);
+        return;
+    }
+    ns = calloc(n, sizeof(*ns));
+    for (uint64_t i = 0; i < n; i++) {
+        sleep_until(start + i * period_us * 1000);
+        ns[i] = si_now();
+        if (!timed_write()) {
+            printf("err the ring is full at write %" PRIu64 "\n", i);
+            free(ns);
+            return;
+        }
+    }
+    end = si_now() + REPLY_DEADLINE;
+    for (;;) {
+        uint32_t seen = atomic_load(&shared->irq_seq);
+
+        if (seen - first >= n) {
+            break;
+        }
+        if (!si_futex_wait(&shared->irq_seq, seen, end)) {
+            printf("err %u of %" PRIu64 " writes arrived\n", seen - first,
+                   n);
+            free(ns);
+            return;
+        }
+    }
+    for (uint64_t i = 0; i < n; i++) {
+        ns[i] = shared->stamp[(first + i) % SI_STAMPS].ns - ns[i];
+    }
+    print_figures(ns, n);
+    free(ns);
+}
+
+/*
+ * Writes as fast as a vCPU can.  With no room in the ring, Xen sends the
+ * write as a request (sync) and the vCPU waits; otherwise try again.
+ */
+static void cmd_flood(uint64_t ms, bool sync, uint32_t vcpu)
+{
+    uint64_t end = si_now() + ms * MS, written = 0, full = 0;
+
+    while (si_now() < end) {
+        if (ring_write(IOREQ_TYPE_PIO, 0, UART_SCR, written & 0xff)) {
+            raise_channel(0);
+            written++;
+            continue;
+        }
+        full++;
+        if (sync) {
+            struct request r = {
+                .vcpu = vcpu, .type = IOREQ_TYPE_PIO, .dir = IOREQ_WRITE,
+                .size = 1, .count = 1, .addr = UART_SCR,
+                .data = written & 0xff,
+            };
+
+            if (send_request(&r, REPLY_DEADLINE) != SEND_OK) {
+                printf("err the flood's request was not answered\n");
+                return;
+            }
+            written++;
+        } else {
+            sched_yield();
+        }
+    }
+    printf("ok {\"written\": %" PRIu64 ", \"full\": %" PRIu64 "}\n",
+           written, full);
+}
+
+/*
+ * Stamped writes as fast as the ring takes them while its pointers are
+ * pushed up and brought down: each must arrive once and in order.
+ */
+static void cmd_rebase(uint64_t n)
+{
+    uint32_t first = atomic_load(&shared->irq_seq), lifts = 0;
+    uint64_t end = si_now() + 60 * 1000 * MS;
+    uint64_t wrong = 0;
+    uint32_t checked = first;
+
+    for (uint64_t i = 0; i < n || checked - first < n;) {
+        uint32_t seen = atomic_load(&shared->irq_seq);
+
+        /* Consecutive stamps must alternate, or one was lost or doubled. */
+        for (; checked != seen; checked++) {
+            const struct si_stamp *s = &shared->stamp[checked % SI_STAMPS];
+            const struct si_stamp *p =
+                &shared->stamp[(checked - 1) % SI_STAMPS];
+
+            if (s->irq != UART_IRQ ||
+                (checked != first && s->level == p->level)) {
+                wrong++;
+            }
+        }
+        if (si_now() > end) {
+            printf("err %u of %" PRIu64 " writes arrived in time\n",
+                   seen - first, n);
+            return;
+        }
+        if (i < n && timed_write()) {
+            uint64_t old = atomic_load(ring_pointers());
+
+            i++;
+            /* Far up in one step, for the next write to bring it down. */
+            if (i % 7 == 0 &&
+                atomic_compare_exchange_strong(
+                    ring_pointers(), &old,
+                    old + 511ull * 3 + (511ull * 3 << 32))) {
+                lifts++;
+            }
+        } else {
+            sched_yield();
+        }
+    }
+    printf("ok {\"arrived\": %u, \"wrong\": %" PRIu64 ", \"lifts\": %u, "
+           "\"read_pointer\": %u}\n", checked - first, wrong, lifts,
+           ring_read_pointer());
+}
+
+static void cmd_time_reads(uint64_t port, uint64_t n, uint64_t gap_us)
+{
+    uint64_t *ns = calloc(n, sizeof(*ns));
+
+    for (uint64_t i = 0; i < n; i++) {
+        struct request r = {
+            .type = IOREQ_TYPE_PIO, .dir = IOREQ_READ, .size = 1,
+            .count = 1, .addr = port,
+        };
+        uint64_t start = si_now();
+
+        if (send_request(&r, REPLY_DEADLINE) != SEND_OK) {
+            printf("err read %" PRIu64 " was not answered\n", i);
+            free(ns);
+            return;
+        }
+        ns[i] = si_now() - start;
+        if (gap_us) {
+            sleep_until(start + gap_us * 1000);
+        }
+    }
+    print_figures(ns, n);
+    free(ns);
+}
+
+/* ---- commands --------------------------------------------------------- */
+
+static void answer(enum send_result how, const struct request *r)
+{
+    uint64_t mask = r->size >= 8 || !r->size ? ~0ull :
+        (1ull << (8 * r->size)) - 1;
+
+    switch (how) {
+    case SEND_OK:
+        printf("ok %#" PRIx64 "\n", r->data & mask);
+        break;
+    case SEND_BUSY:
+        printf("err vCPU %u still has a request\n", r->vcpu);
+        break;
+    case SEND_TIMEOUT:
+        printf("err no answer\n");
+        break;
+    }
+}
+
+/* An access as Xen routes it: what nobody claims reads as all ones. */
+static void access_device(struct request *r)
+{
+    uint64_t bdf = r->addr >> 32;
+    bool ours;
+
+    r->count = 1;
+    switch (r->type) {
+    case IOREQ_TYPE_PIO:
+        ours = claimed(SI_RANGE_PORT, r->addr, r->addr + r->size - 1);
+        break;
+    case IOREQ_TYPE_PCI_CONFIG:
+        ours = claimed(SI_RANGE_PCI, bdf, bdf);
+        break;
+    default:
+        ours = claimed(SI_RANGE_MEM, r->addr, r->addr + r->size - 1);
+        break;
+    }
+    if (!ours || !server_enabled()) {
+        r->data = ~0ull;
+        answer(SEND_OK, r);
+        return;
+    }
+    answer(send_request(r, REPLY_DEADLINE), r);
+}
+
+static uint64_t frame_of(uint64_t addr, uint64_t *ret_part)
+{
+    uint64_t frame, run = 0;
+
+    si_lock(shared);
+    frame = si_p2m_get(shared, addr / SI_PAGE, &run);
+    si_unlock(shared);
+    *ret_part = run * SI_PAGE - addr % SI_PAGE;
+    return frame;
+}
+
+/* Read or write guest memory; the guest's own writes mark pages dirty. */
+static bool memory(uint64_t addr, void *buf, uint64_t len, bool write)
+{
+    uint64_t done, part;
+
+    for (done = 0; done < len; done += part) {
+        uint64_t frame = frame_of(addr + done, &part);
+        off_t at = frame * SI_PAGE + (addr + done) % SI_PAGE;
+        char *p = (char *)buf + done;
+
+        if (frame == SI_NO_FRAME) {
+            printf("err nothing at %#" PRIx64 "\n", addr + done);
+            return false;
+        }
+        part = part < len - done ? part : len - done;
+        if ((write ? pwrite(ram_fd, p, part, at) :
+             pread(ram_fd, p, part, at)) != (ssize_t)part) {
+            printf("err memory at %#" PRIx64 ": %s\n", addr + done,
+                   strerror(errno));
+            return false;
+        }
+    }
+    if (write && len) {
+        si_mark_dirty(shared, addr, len);
+    }
+    return true;
+}
+
+static void cmd_poke(uint64_t addr, const char *hex)
+{
+    uint64_t len = strlen(hex) / 2;
+    uint8_t *buf = malloc(len + 1);
+
+    for (uint64_t i = 0; i < len; i++) {
+        unsigned int byte;
+
+        sscanf(hex + 2 * i, "%2x", &byte);
+        buf[i] = byte;
+    }
+    if (memory(addr, buf, len, true)) {
+        printf("ok\n");
+    }
+    free(buf);
+}
+
+static void cmd_fill(uint64_t addr, uint64_t len, uint64_t byte)
+{
+    uint8_t *buf = malloc(len + 1);
+
+    memset(buf, byte, len);
+    if (memory(addr, buf, len, true)) {
+        printf("ok\n");
+    }
+    free(buf);
+}
+
+static void cmd_peek(uint64_t addr, uint64_t len)
+{
+    uint8_t *buf = malloc(len + 1);
+
+    if (memory(addr, buf, len, false)) {
+        printf("ok ");
+        for (uint64_t i = 0; i < len; i++) {
+            printf("%02x", buf[i]);
+        }
+        printf("\n");
+    }
+    free(buf);
+}
+
+static void cmd_fault(const char *name, int64_t skip, int64_t count,
+                      int64_t err)
+{
+    static const char *const names[] = {
+#define NAME(n) #n,
+        SI_CALLS(NAME)
+#undef NAME
+    };
+    int call = -1;
+
+    for (int i = 0; i < SI_NR_CALLS; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            call = i;
+        }
+    }
+    if (call < 0) {
+        printf("err there is no call named %s\n", name);
+        return;
+    }
+    for (int i = 0; i < SI_MAX_FAULTS; i++) {
+        struct si_fault *f = &shared->fault[i];
+
+        if (!atomic_load(&f->call)) {
+            atomic_store(&f->skip, skip);
+            atomic_store(&f->count, count);
+            atomic_store(&f->err, err);
+            atomic_store(&f->call, call + 1);
+            printf("ok\n");
+            return;
+        }
+    }
+    printf("err all %d fault rules are in use\n", SI_MAX_FAULTS);
+}
+
+static void cmd_wait_irq(uint64_t irq, uint64_t level, uint64_t ms)
+{
+    uint64_t end = si_now() + ms * MS;
+
+    for (;;) {
+        uint32_t seen = atomic_load(&shared->irq_seq);
+
+        if (atomic_load(&shared->irq_level[irq & 255]) == level) {
+            printf("ok %" PRIu64 "\n", si_now());
+            return;
+        }
+        if (!si_futex_wait(&shared->irq_seq, seen, end)) {
+            printf("err line %" PRIu64 " is not at %" PRIu64 "\n", irq,
+                   level);
+            return;
+        }
+    }
+}
+
+static void cmd_wait_event(bool shutdown, uint64_t value, uint64_t ms)
+{
+    uint64_t end = si_now() + ms * MS;
+
+    for (;;) {
+        uint32_t seen = atomic_load(&shared->event_seq);
+
+        if (shutdown ? atomic_load(&shared->shutdowns) >= value :
+            atomic_load(&shared->server_enabled) == value) {
+            printf("ok\n");
+            return;
+        }
+        if (!si_futex_wait(&shared->event_seq, seen, end)) {
+            printf("err it did not happen\n");
+            return;
+        }
+    }
+}
+
+static void cmd_stat(void)
+{
+    printf("ok {\"domid\": %u, \"dm_pid\": %u, \"created\": %u, "
+           "\"enabled\": %u, \"atomic\": %u, \"legacy\": %u, "
+           "\"restricted\": %u, \"shutdowns\": %u, \"reason\": %u, "
+           "\"irq_seq\": %u, \"event_seq\": %u, \"sleeps\": %" PRIu64 ", "
+           "\"wakes_fd\": %" PRIu64 ", \"wakes_timeout\": %" PRIu64 ", "
+           "\"read_pointer\": %u, \"write_pointer\": %u, \"calls\": {",
+           shared->domid, shared->dm_pid, shared->server_created,
+           shared->server_enabled, shared->server_atomic,
+           shared->server_legacy, shared->restricted, shared->shutdowns,
+           shared->shutdown_reason, shared->irq_seq, shared->event_seq,
+           shared->sleeps,
+           shared->wakes_fd, shared->wakes_timeout, ring()->read_pointer,
+           ring()->write_pointer);
+#define COUNT(n) printf("\"%s\": %" PRIu64 ", ", #n, shared->calls[SI_##n]);
+    SI_CALLS(COUNT)
+#undef COUNT
+    printf("\"\": 0}, \"channels\": [");
+    for (uint32_t i = 0; i < shared->nr_channels; i++) {
+        const struct si_channel *ch = &shared->channel[i];
+
+        printf("%s{\"state\": %u, \"notified\": %u, \"delivered\": %u, "
+               "\"to_guest\": %u}", i ? ", " : "", ch->state, ch->notified,
+               ch->delivered, ch->to_guest);
+    }
+    printf("]}\n");
+}
+
+static void cmd_ranges(void)
+{
+    const char *comma = "";
+
+    printf("ok [");
+    for (int i = 0; i < SI_MAX_RANGES; i++) {
+        const struct si_range *r = &shared->range[i];
+
+        if (r->used) {
+            printf("%s[%u, %" PRIu64 ", %" PRIu64 "]", comma, r->kind,
+                   r->first, r->last);
+            comma = ", ";
+        }
+    }
+    printf("]\n");
+}
+
+static void obey(char *line)
+{
+    char *word[16] = { 0 }, *save = NULL;
+    uint64_t n[16] = { 0 };
+    int args = -1;
+
+    for (char *w = strtok_r(line, " \n", &save); w && args < 15;
+         w = strtok_r(NULL, " \n", &save)) {
+        word[++args] = w;
+        n[args] = strtoull(w, NULL, 0);
+    }
+    if (args < 0) {
+        return;
+    }
+#define IS(s, a) (strcmp(word[0], s) == 0 && args == (a))
+    if (IS("in", 3) || IS("out", 4)) {          /* vcpu size port [value] */
+        access_device(&(struct request) {
+            .vcpu = n[1], .size = n[2], .addr = n[3], .data = n[4],
+            .type = IOREQ_TYPE_PIO,
+            .dir = args == 3 ? IOREQ_READ : IOREQ_WRITE,
+        });
+    } else if (IS("load", 3) || IS("store", 4)) { /* vcpu size addr [value] */
+        access_device(&(struct request) {
+            .vcpu = n[1], .size = n[2], .addr = n[3], .data = n[4],
+            .type = IOREQ_TYPE_COPY,
+            .dir = args == 3 ? IOREQ_READ : IOREQ_WRITE,
+        });
+    } else if (IS("config", 4) || IS("config", 5)) {
+        /* vcpu size bdf register [value] */
+        access_device(&(struct request) {
+            .vcpu = n[1], .size = n[2], .addr = n[3] << 32 | n[4],
+            .data = n[5], .type = IOREQ_TYPE_PCI_CONFIG,
+            .dir = args == 4 ? IOREQ_READ : IOREQ_WRITE,
+        });
+    } else if (IS("raw", 10)) {
+        /* vcpu type dir size count df ptr addr data ms: as it stands */
+        struct request r = {
+            n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9],
+        };
+
+        answer(send_request(&r, n[10] * MS), &r);
+    } else if (IS("buffered", 4)) {             /* type log2size addr data */
+        if (ring_write(n[1], n[2], n[3], n[4])) {
+            raise_channel(0);
+            printf("ok\n");
+        } else {
+            printf("err the ring is full\n");
+        }
+    } else if (IS("ring-slot", 2)) {            /* index word */
+        memcpy(&ring()->buf_ioreq[n[1] % IOREQ_BUFFER_SLOT_NUM], &n[2], 8);
+        printf("ok\n");
+    } else if (IS("ring-pointers", 2)) {        /* read write */
+        atomic_store(ring_pointers(), n[2] << 32 | (uint32_t)n[1]);
+        printf("ok\n");
+    } else if (IS("ring-notify", 0)) {
+        raise_channel(0);
+        printf("ok\n");
+    } else if (IS("notify", 1)) {               /* channel */
+        if (n[1] < shared->nr_channels) {
+            raise_channel(n[1]);
+        }
+        printf("ok\n");
+    } else if (IS("isolated", 2)) {             /* count gap_us */
+        cmd_isolated(n[1], n[2]);
+    } else if (IS("stream", 2)) {               /* count period_us */
+        cmd_stream(n[1], n[2]);
+    } else if (IS("flood", 3)) {                /* ms sync vcpu */
+        cmd_flood(n[1], n[2], n[3]);
+    } else if (IS("rebase", 1)) {               /* count */
+        cmd_rebase(n[1]);
+    } else if (IS("time-reads", 3)) {           /* port count gap_us */
+        cmd_time_reads(n[1], n[2], n[3]);
+    } else if (IS("poke", 2)) {                 /* addr hex */
+        cmd_poke(n[1], word[2]);
+    } else if (IS("fill", 3)) {                 /* addr length byte */
+        cmd_fill(n[1], n[2], n[3]);
+    } else if (IS("peek", 2)) {                 /* addr length */
+        cmd_peek(n[1], n[2]);
+    } else if (IS("fault", 4)) {                /* call skip count errno */
+        cmd_fault(word[1], n[2], n[3], n[4]);
+    } else if (IS("wait-irq", 3)) {             /* line level ms */
+        cmd_wait_irq(n[1], n[2], n[3]);
+    } else if (IS("wait-server", 2)) {          /* enabled ms */
+        cmd_wait_event(false, n[1], n[2]);
+    } else if (IS("wait-shutdown", 2)) {        /* how many ms */
+        cmd_wait_event(true, n[1], n[2]);
+    } else if (IS("wait-change", 2)) {          /* event_seq ms */
+        printf(si_futex_wait(&shared->event_seq, n[1],
+                             si_now() + n[2] * MS) ?
+               "ok\n" : "err nothing happened\n");
+    } else if (IS("stat", 0)) {
+        cmd_stat();
+    } else if (IS("ranges", 0)) {
+        cmd_ranges();
+    } else {
+        printf("err no command %s with %d arguments\n", word[0], args);
+    }
+#undef IS
+}
+
+int main(int argc, char **argv)
+{
+    char *line = NULL;
+    size_t size = 0;
+
+    signal(SIGPIPE, SIG_IGN);
+    if (argc == 6 && strcmp(argv[1], "create") == 0) {
+        create_domain(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]));
+        return 0;
+    }
+    if (argc == 3 && strcmp(argv[1], "reset") == 0) {
+        reset_domain(argv[2]);
+        return 0;
+    }
+    if (argc != 3 || strcmp(argv[1], "serve") != 0) {
+        die("usage: guest create DIR DOMID VCPUS MIB | reset DIR | "
+            "serve DIR");
+    }
+    map_domain(argv[2]);
+    prctl(PR_SET_TIMERSLACK, 1);
+    while (getline(&line, &size, stdin) > 0) {
+        obey(line);
+        fflush(stdout);
+    }
+    free(line);
+    return 0;
+}
