@@ -4,6 +4,7 @@
  * for the format. Compiled into the device model, the `pulsar` command and
  * the unit tests; includes no QEMU header.
  */
+#include <sched.h>
 #include <stdbool.h>
 #include <string.h>
 #include <time.h>
@@ -13,7 +14,8 @@
 #define NS_PER_SECOND  1000000000ULL
 
 /* How often a reader tries again while the writer is busy. */
-#define SNAPSHOT_TRIES 1000000
+#define SNAPSHOT_TRIES  100000
+#define TRIES_PER_YIELD 64
 
 static uint64_t monotonic_ns(void)
 {
@@ -266,7 +268,7 @@ static PulsarLedgerError check_header(const PulsarLedgerHeader *h, size_t size)
     return size < h->total_size ? PULSAR_LEDGER_SHORT : PULSAR_LEDGER_OK;
 }
 
-/* A name that a hostile or torn page left without its NUL gets one. */
+/* A name that a hostile page left without its NUL gets one. */
 static void terminate_strings(void *page)
 {
     PulsarLedgerHeader *h = pulsar_ledger_header(page);
@@ -276,40 +278,96 @@ static void terminate_strings(void *page)
     h->name[sizeof(h->name) - 1] = 0;
     h->uuid[sizeof(h->uuid) - 1] = 0;
     h->version[sizeof(h->version) - 1] = 0;
-    for (i = 0; i < PULSAR_LEDGER_CAUSES; i++) {
+    for (i = 0; i < h->cause_count; i++) {
         causes[i].name[sizeof(causes[i].name) - 1] = 0;
     }
     ((char *)page)[PULSAR_LEDGER_TEXT_OFFSET + PULSAR_LEDGER_TEXT_SIZE - 1] = 0;
 }
 
-PulsarLedgerError pulsar_ledger_snapshot(const void *page, size_t size,
-                                         void *ret)
+static bool read_seq(PulsarLedgerRead *read, void *opaque, uint32_t *ret)
 {
-    const PulsarLedgerHeader *h = page;
-    PulsarLedgerError err = check_header(h, size);
-    uint32_t before, after, tries;
+    return read(opaque, ret, offsetof(PulsarLedgerHeader, seq), sizeof(*ret));
+}
 
+/* The header, the causes in use, the rows and the text. */
+static PulsarLedgerError read_once(PulsarLedgerRead *read, void *opaque,
+                                   size_t size, void *ret)
+{
+    PulsarLedgerHeader *h = pulsar_ledger_header(ret);
+    PulsarLedgerError err;
+    size_t causes;
+
+    if (!read(opaque, h, 0, sizeof(*h))) {
+        return PULSAR_LEDGER_SHORT;
+    }
+    err = check_header(h, size);
     if (err != PULSAR_LEDGER_OK) {
         return err;
     }
-    for (tries = 0; tries < SNAPSHOT_TRIES; tries++) {
-        before = __atomic_load_n(&h->seq, __ATOMIC_ACQUIRE);
-        if (before & 1) {
-            continue;
+    if (h->cause_count > PULSAR_LEDGER_CAUSES) {
+        return PULSAR_LEDGER_CORRUPT;
+    }
+    causes = h->cause_count * sizeof(PulsarLedgerCause);
+    if (!read(opaque, pulsar_ledger_causes(ret), PULSAR_LEDGER_CAUSE_OFFSET,
+              causes) ||
+        !read(opaque, pulsar_ledger_rows(ret), PULSAR_LEDGER_ROW_OFFSET,
+              PULSAR_LEDGER_TOTAL_SIZE - PULSAR_LEDGER_ROW_OFFSET)) {
+        return PULSAR_LEDGER_SHORT;
+    }
+    return PULSAR_LEDGER_OK;
+}
+
+PulsarLedgerError pulsar_ledger_read(PulsarLedgerRead *read, void *opaque,
+                                     size_t size, bool dead, void *ret)
+{
+    PulsarLedgerError err;
+    uint32_t before, after, tries;
+
+    if (size < sizeof(PulsarLedgerHeader)) {
+        return PULSAR_LEDGER_SHORT;
+    }
+    for (tries = 1; tries <= SNAPSHOT_TRIES; tries++) {
+        if (!read_seq(read, opaque, &before)) {
+            return PULSAR_LEDGER_SHORT;
         }
-        memcpy(ret, page, PULSAR_LEDGER_TOTAL_SIZE);
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        after = __atomic_load_n(&h->seq, __ATOMIC_RELAXED);
-        if (before != after) {
-            continue;
+        if (!(before & 1) || dead) {
+            err = read_once(read, opaque, size, ret);
+            if (!read_seq(read, opaque, &after)) {
+                return PULSAR_LEDGER_SHORT;
+            }
+            if (before == after) {
+                if (err == PULSAR_LEDGER_OK) {
+                    terminate_strings(ret);
+                }
+                return err;
+            }
         }
-        if (pulsar_ledger_header(ret)->cause_count > PULSAR_LEDGER_CAUSES) {
-            return PULSAR_LEDGER_CORRUPT;
+        if (tries % TRIES_PER_YIELD == 0) {
+            sched_yield(); /* the writer may be waiting for this processor */
         }
-        terminate_strings(ret);
-        return PULSAR_LEDGER_OK;
     }
     return PULSAR_LEDGER_BUSY;
+}
+
+static bool read_memory(void *opaque, void *ret, size_t offset, size_t size)
+{
+    const char *from = (const char *)opaque + offset;
+
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (size == sizeof(uint32_t)) {
+        *(uint32_t *)ret = __atomic_load_n((const uint32_t *)from,
+                                           __ATOMIC_ACQUIRE);
+    } else {
+        memcpy(ret, from, size);
+    }
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return true;
+}
+
+PulsarLedgerError pulsar_ledger_snapshot(const void *page, size_t size,
+                                         void *ret)
+{
+    return pulsar_ledger_read(read_memory, (void *)page, size, false, ret);
 }
 
 const char *pulsar_ledger_strerror(PulsarLedgerError err)
@@ -326,7 +384,7 @@ const char *pulsar_ledger_strerror(PulsarLedgerError err)
     case PULSAR_LEDGER_CORRUPT:
         return "a ledger page whose header contradicts itself";
     case PULSAR_LEDGER_BUSY:
-        return "a ledger page whose writer died while writing";
+        return "a ledger page that is never at rest";
     }
     return "unreadable";
 }

@@ -115,19 +115,46 @@ typedef enum PulsarLedgerError {
     PULSAR_LEDGER_FOREIGN,  /* the magic is another */
     PULSAR_LEDGER_NEWER,    /* a major version this program does not know */
     PULSAR_LEDGER_CORRUPT,  /* offsets or sizes that make no sense */
-    PULSAR_LEDGER_BUSY,     /* never at rest: the writer died writing */
+    PULSAR_LEDGER_BUSY,     /* never at rest while it was tried */
 } PulsarLedgerError;
 
 /**
- * pulsar_ledger_snapshot: copy a page that may be written meanwhile
- * @page: the mapped page
- * @size: how much is mapped
- * @ret: PULSAR_LEDGER_TOTAL_SIZE bytes of the caller's, written only on
- *       success; untouched parts of a longer page are left out
+ * PulsarLedgerRead: fetch a part of a page
+ * @opaque: as given to pulsar_ledger_read()
+ * @ret: receives @size bytes
+ * @offset: where they are in the page
+ * @size: how many
  *
- * Needs read access only and never makes the writer wait.
+ * Calls are made in an order that matters and must not be reordered: a
+ * system call or a fenced copy will do.
+ *
+ * Returns: false when the page ends before, or cannot be read.
+ */
+typedef bool PulsarLedgerRead(void *opaque, void *ret, size_t offset,
+                              size_t size);
+
+/**
+ * pulsar_ledger_read: copy a page that may be written meanwhile
+ * @read: fetches parts of the page
+ * @opaque: passed to @read
+ * @size: how long the page is, in bytes
+ * @dead: the writer is known to be gone, so a page it left in the middle of
+ *        a change is as good as it will get
+ * @ret: PULSAR_LEDGER_TOTAL_SIZE bytes of the caller's, of use only on
+ *       success; causes beyond header.cause_count are not written
+ *
+ * Never writes to the page and never makes the writer wait.
  *
  * Returns: PULSAR_LEDGER_OK, or why not.
+ */
+PulsarLedgerError pulsar_ledger_read(PulsarLedgerRead *read, void *opaque,
+                                     size_t size, bool dead, void *ret);
+
+/**
+ * pulsar_ledger_snapshot: pulsar_ledger_read() of a page in memory
+ * @page: the mapped page
+ * @size: how much is mapped
+ * @ret: as for pulsar_ledger_read()
  */
 PulsarLedgerError pulsar_ledger_snapshot(const void *page, size_t size,
                                          void *ret);
