@@ -1,59 +1,188 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Pulsar's own makefile: builds QEMU's patched tree below build/, and runs the
-# tests. "make help" lists the targets.
+# Pulsar's own makefile: builds QEMU's patched tree and the command below
+# build/, installs them and runs the tests. "make help" lists the targets.
 
 SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+
 export PULSAR_BUILD ?= build
 B := $(PULSAR_BUILD)
 V ?= 0
+export V
+# What every recipe begins with, and how it says what it does.
 Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' $1 $2)
 
 -include $(B)/config.mk
 
-.PHONY: all stock clean distclean help FORCE
-all: $(B)/qemu-system-i386
+SUITES := scripts patches unit standin xenhost
+TESTS := check $(addprefix check-,$(SUITES))
+FRESH := $(TESTS) demo bench
+
+.PHONY: all stock tool install dist clean distclean refresh quilt gdb help
+.PHONY: $(FRESH) FORCE
+
+all: $(B)/qemu-system-i386 tool
 
 ifeq ($(upstream),)
-$(B)/qemu-system-i386 stock:
-	@echo 'make: this tree is not configured; run ./configure' >&2; exit 1
+
+# Not configured: the tests and the demonstration set up by themselves what
+# they need; everything else waits to be told how to build.
+ifneq ($(filter $(FRESH),$(MAKECMDGOALS)),)
+$(FRESH):
+	$(Q)build-aux/need-packages build
+	$(Q)./configure
+	$(Q)$(MAKE) $@
+endif
+
+$(B)/qemu-system-i386 stock tool install refresh quilt gdb:
+	@echo 'make: nothing is configured in $(B); run ./configure first' >&2
+	@exit 1
+
 else
 
-NINJA := ninja $(if $(filter 1,$(V)),-v) $(filter -j%,$(MAKEFLAGS))
+# The device model, and the same source without our patches. Both trees are
+# told of a patch that changed, and write only the files that it changes.
+# ccache, where there is one, gives the one what it compiled for the other.
+NINJA := CCACHE_BASEDIR=$(abspath $(B)) ninja $(if $(filter 1,$(V)),-v) \
+    $(filter -j%,$(MAKEFLAGS))
 PATCHES := patches/series $(addprefix patches/,$(shell \
     sed 's/[[:space:]]*\(\#.*\)\?$$//; /^$$/d' patches/series))
+PATCHING := $(PATCHES) build-aux/patch-tree build-aux/series.py
 
-# The patched tree: rewritten, where it differs, when a patch changed.
-$(B)/src/.pulsar-tree: $(PATCHES) build-aux/patch-tree build-aux/series.py
+$(B)/src/.pulsar-tree: $(PATCHING)
+	$(call say,PATCH,$(B)/src)
 	$(Q)build-aux/patch-tree $(upstream) $(B)/src
 
 $(B)/qemu-system-i386: $(B)/src/.pulsar-tree FORCE
 	$(Q)$(NINJA) -C $(B)/qemu qemu-system-i386
 	$(Q)ln -sfn qemu/qemu-system-i386 $@
 
-# The same source and settings without our patches, to compare with.
 stock: $(B)/stock/qemu-system-i386
 
-$(B)/stock/src/.pulsar-tree: $(PATCHES) build-aux/patch-tree build-aux/series.py
+$(B)/stock/src/.pulsar-tree: $(PATCHING) $(B)/config.mk
+	$(call say,PATCH,$(B)/stock/src)
 	$(Q)mkdir -p $(B)/stock
 	$(Q)build-aux/patch-tree --only=build $(upstream) $(B)/stock/src
 
-$(B)/stock/qemu/build.ninja: $(B)/config.mk | $(B)/stock/src/.pulsar-tree
+$(B)/stock/qemu/.configured: $(B)/config.mk | $(B)/stock/src/.pulsar-tree
+	$(call say,CONFIG,$(B)/stock/qemu)
 	$(Q)build-aux/configure-qemu $(B)/stock/src $(B)/stock/qemu
 	$(Q)touch $@
 
 $(B)/stock/qemu-system-i386: $(B)/stock/src/.pulsar-tree \
-    $(B)/stock/qemu/build.ninja FORCE
+    $(B)/stock/qemu/.configured FORCE
 	$(Q)$(NINJA) -C $(B)/stock/qemu qemu-system-i386
 	$(Q)ln -sfn qemu/qemu-system-i386 $@
+
+# The command. tools/rules.mk, where it exists, adds to these variables.
+TOOL_SOURCES := $(wildcard tools/*.c)
+TOOL_PACKAGES :=
+-include tools/rules.mk
+
+ifneq ($(TOOL_SOURCES),)
+tool: $(B)/pulsar
+
+TOOL_OBJECTS := $(TOOL_SOURCES:%.c=$(B)/tool/%.o)
+TOOL_CFLAGS := $(or $(CFLAGS),-O2 -g) -std=gnu11 -Wall -Wextra -Wshadow \
+    -Wmissing-prototypes -Wstrict-prototypes -Wvla -D_GNU_SOURCE -I. \
+    -DPULSAR_VERSION='"$(VERSION)"' \
+    -ffile-prefix-map=$(CURDIR)=/usr/src/pulsar
+ifneq ($(TOOL_PACKAGES),)
+TOOL_CFLAGS += $(shell $(PKG_CONFIG) --cflags $(TOOL_PACKAGES))
+TOOL_LIBS := $(shell $(PKG_CONFIG) --libs $(TOOL_PACKAGES))
 endif
 
+$(B)/tool/%.o: %.c $(B)/config.mk
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(TOOL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/pulsar: $(TOOL_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
+
+-include $(TOOL_OBJECTS:.o=.d)
+endif
+
+# Installing: nothing is built or fetched here that "make" does not make.
+KEYMAPS = $(filter-out %.build,$(wildcard $(B)/src/pc-bios/keymaps/*))
+MANUALS := $(wildcard docs/man/*.[1-8])
+D := $(DESTDIR)
+
+install: all
+	$(Q)install -D -m 755 $(B)/qemu-system-i386 \
+	    $(D)$(libexecdir)/pulsar/qemu-system-i386
+	$(Q)install -d $(D)$(datadir)/pulsar/keymaps
+	$(Q)install -m 644 $(KEYMAPS) $(D)$(datadir)/pulsar/keymaps
+ifneq ($(TOOL_SOURCES),)
+	$(Q)install -D -m 755 $(B)/pulsar $(D)$(bindir)/pulsar
+endif
+	$(Q)for page in $(MANUALS); do \
+	    install -D -m 644 $$page \
+	        "$(D)$(mandir)/man$${page##*.}/$${page##*/}" || exit 1; \
+	done
+
+# The tests, their packages first; those of scripts and patches build nothing.
+check check-standin check-xenhost: all stock
+	$(Q)build-aux/need-packages check xenhost
+	$(Q)tests/run $(if $(filter check,$@),$(SUITES),$(@:check-%=%))
+
+check-unit:
+	$(Q)build-aux/need-packages check
+	$(Q)tests/run unit
+
+check-scripts check-patches:
+	$(Q)tests/run $(@:check-%=%)
+
+demo: all
+	$(Q)build-aux/need-packages xenhost
+	$(Q)tests/xenhost/demo $(if $(filter command%,$(origin SECONDS)),$(SECONDS))
+
+bench: all stock
+	$(Q)build-aux/need-packages check
+	$(Q)tests/standin/bench
+
+# The patches' own workshop.
+refresh quilt:
+	$(Q)build-aux/quilt-tree $(if $(filter refresh,$@),--refresh) $(upstream)
+
+gdb:
+	$(Q)build-aux/attach-gdb $(if $(PID),--pid=$(PID)) $(DOMID)
+
+endif
+
+dist:
+	$(Q)build-aux/make-dist
+
 clean:
-	$(Q)rm -rf $(B)/qemu $(B)/stock $(B)/src $(B)/qemu-system-i386
+	$(Q)rm -rf $(B)/stock $(B)/tool $(B)/qemu-system-i386 $(B)/pulsar
+	$(Q)if [ -e $(B)/qemu/build.ninja ]; then \
+	    ninja -C $(B)/qemu -t clean >/dev/null; \
+	fi
 
 distclean:
 	$(Q)rm -rf $(B)
 
 help:
-	@echo 'make          the device model, build/qemu-system-i386 (V=1: say all)'
-	@echo 'make stock    the same source unpatched, build/stock/qemu-system-i386'
+	@sed -n 's/^#: \?//p' $(firstword $(MAKEFILE_LIST))
+
+#: After ./configure:
+#:   make              build/qemu-system-i386, the device model, and
+#:                     build/pulsar, the command (V=1 shows each command)
+#:   make install      put them in place (DESTDIR=, prefix by ./configure)
+#:   make stock        build/stock/qemu-system-i386: the same source unpatched
+#:   make bench        figures beside that stock build's
+#:   make refresh      write the patches anew against the configured source
+#:   make quilt        a tree to work on the patches in, with quilt
+#:   make gdb DOMID=N  debug the device model of domain N (or PID=N)
+#:   make clean        remove what was built; the sources fetched stay
+#:   make distclean    remove build/
+#:   make dist         build/pulsar-VERSION.tar.xz
+#:
+#: At any time, also in a fresh clone (they configure by themselves):
+#:   make demo         idle wakes of stock and of Pulsar on real Xen
+#:                     (SECONDS=300: the five minutes; default 60)
+#:   make check        all tests; check-scripts, check-patches, check-unit,
+#:                     check-standin and check-xenhost run one suite
