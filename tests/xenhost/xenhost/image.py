@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the emulated host boots: Xen, dom0's kernel and files, the guests.
+
+All of it comes from Debian 12's packages and from the folders dom0/ and
+guests/ beside this one. It is kept in build/xenhost/image and made anew when
+a package's version or one of our files changed.
+"""
+
+import hashlib
+import lzma
+import os
+import re
+import shutil
+import struct
+import subprocess
+import zlib
+
+from . import packages
+from .cpio import Cpio
+from .elf import Elf, NotElf, closure, resolve
+from .paths import HERE, WORK, Trouble, lock, say
+
+ROOT = os.path.join(WORK, 'root')
+IMAGE = os.path.join(WORK, 'image')
+XEN = os.path.join(IMAGE, 'xen')
+KERNEL = os.path.join(IMAGE, 'vmlinux')
+DOM0 = os.path.join(IMAGE, 'dom0.cpio')
+STAMP = os.path.join(IMAGE, 'key')
+
+NAMES = ['xen-hypervisor-4.17-amd64', 'xen-utils-4.17', 'xenstore-utils',
+         'linux-image-amd64', 'busybox-static', 'seabios', 'ipxe-qemu',
+         'qemu-system-xen', 'qemu-system-data', 'grub-pc-bin']
+
+DEBIAN_DM = 'usr/libexec/xen-qemu-system-i386'
+XEN_BIN = 'usr/lib/xen-4.17/bin/'
+PROGRAMS = [
+    XEN_BIN + 'xl', XEN_BIN + 'xenstored', XEN_BIN + 'xenconsoled',
+    XEN_BIN + 'xen-init-dom0', XEN_BIN + 'libxl-save-helper',
+    XEN_BIN + 'xenconsole', XEN_BIN + 'xen-hvmctx', XEN_BIN + 'lsevtchn',
+    'usr/bin/xenstore-ls', 'usr/bin/xenstore-read', 'usr/bin/xenstore-write',
+    'usr/bin/xenstore-rm', 'usr/bin/xenstore-list', 'usr/bin/xenstore-watch',
+    'usr/bin/xenstore-exists', 'usr/bin/xenstore-chmod', 'usr/bin/xenstore',
+    DEBIAN_DM,
+]
+DATA = ['usr/lib/xen-4.17/boot/hvmloader', 'usr/share/seabios/bios-256k.bin',
+        'usr/share/seabios/vgabios-stdvga.bin',
+        'usr/share/seabios/vgabios-cirrus.bin',
+        'usr/lib/ipxe/qemu/pxe-rtl8139.rom', 'usr/lib/ipxe/qemu/pxe-e1000.rom',
+        'usr/lib/ipxe/qemu/efi-rtl8139.rom',
+        'usr/lib/ipxe/qemu/efi-e1000.rom', 'usr/share/qemu/keymaps/en-us']
+DOM0_MODULES = ['xen-evtchn', 'xen-gntdev', 'xen-gntalloc', 'xen-privcmd',
+                'xenfs', 'loop', 'xen-blkback', 'tun', 'nvme']
+GUEST_MODULES = ['xen-blkfront', 'xen-netfront', 'xen-kbdfront', 'uhci-hcd',
+                 'ehci-pci', 'xhci-pci', 'usbhid', 'hid-generic', 'evdev',
+                 'usb-storage', 'uas', 'ahci', 'ata_piix', 'sd_mod', 'sr_mod',
+                 'isofs', 'parport_pc', 'lp', 'psmouse', 'mousedev',
+                 '8139cp', 'e1000', 'nvme', 'rtc-cmos', 'button']
+HELPERS = ['wakecount', 'rfb', 'ttytalk', 'gone']
+SECTOR = 512
+
+
+def _wanted(name):
+    """Whether a file of the packages is of any use here."""
+    if '/modules/' in name:
+        return '/kernel/' in name and re.search(
+            r'/(drivers/(xen|block|net|usb|ata|scsi|input|hid|cdrom|parport|'
+            r'char|nvme|rtc|acpi|virtio|video|i2c|ptp|pps)|lib|crypto|fs/isofs'
+            r'|fs/nls|net/core|block|arch)/', name) is not None
+    return name.startswith((
+        'bin/', 'boot/', 'lib/', 'lib64/', 'usr/bin/', 'usr/sbin/',
+        'usr/lib/', 'usr/libexec/', 'usr/share/qemu/', 'usr/share/seabios/'))
+
+
+def _own_files():
+    for name in HELPERS:
+        yield os.path.join(HERE, 'dom0', name + '.c')
+    for name in sorted(os.listdir(os.path.join(HERE, 'guests'))):
+        yield os.path.join(HERE, 'guests', name)
+    for name in ('image.py', 'cpio.py', 'elf.py', 'packages.py'):
+        yield os.path.join(HERE, 'xenhost', name)
+
+
+def _key(listed):
+    digest = hashlib.sha256()
+    for package in listed:
+        digest.update(f'{package.file} {package.digest}\n'.encode())
+    for path in _own_files():
+        digest.update(os.path.basename(path).encode() + b'\0')
+        with open(path, 'rb') as f:
+            digest.update(hashlib.sha256(f.read()).digest())
+    return digest.hexdigest()
+
+
+def _run(*command):
+    run = subprocess.run(command, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, check=False)
+    if run.returncode != 0:
+        raise Trouble(f'{os.path.basename(command[0])} failed: '
+                      f'{run.stdout.strip() or run.returncode}')
+
+
+def _one(pattern):
+    """The one file below ROOT whose path matches."""
+    folder, expression = os.path.split(pattern)
+    names = [n for n in os.listdir(os.path.join(ROOT, folder))
+             if re.fullmatch(expression, n)]
+    if len(names) != 1:
+        raise Trouble(f'{len(names)} files in the packages match {pattern}, '
+                      'not one')
+    return os.path.join(ROOT, folder, names[0])
+
+
+def _unpack_kernel(vmlinuz):
+    """The ELF inside a bzImage, by the offset in its setup header."""
+    with open(vmlinuz, 'rb') as f:
+        image = f.read()
+    if image[0x202:0x206] != b'HdrS':
+        raise Trouble(f'{vmlinuz} is no Linux boot image')
+    setup = (image[0x1f1] or 4) + 1
+    offset, length = struct.unpack_from('<II', image, 0x248)
+    start = setup * SECTOR + offset
+    payload = image[start:start + length]
+    if not payload.startswith(b'\xfd7zXZ'):
+        raise Trouble(f'{vmlinuz} is not packed with xz, which is all that '
+                      'can be unpacked here')
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(payload)
+
+
+class _Modules:
+    """The kernel modules of the packages, and what each needs first."""
+
+    def __init__(self):
+        self._paths = {}
+        top = os.path.join(ROOT, 'lib/modules')
+        for folder, _, names in os.walk(top):
+            for name in names:
+                if name.endswith('.ko'):
+                    self._paths[self._plain(name[:-3])] = os.path.join(
+                        folder, name)
+
+    @staticmethod
+    def _plain(name):
+        return name.replace('-', '_')
+
+    def closure(self, names):
+        """Paths of the modules and of what they need, in loading order.
+
+        A name without a file is built into the kernel.
+        """
+        order = []
+
+        def visit(name):
+            path = self._paths.get(self._plain(name))
+            if path is None or path in order:
+                return
+            for other in filter(None, Elf(path).modinfo['depends'].split(',')):
+                visit(other)
+            order.append(path)
+
+        for name in names:
+            visit(name)
+        return order
+
+
+def _add_modules(archive, paths):
+    for path in paths:
+        archive.copy('lib/modules/' + os.path.basename(path), path)
+    archive.data('lib/modules/order', ''.join(
+        f'/lib/modules/{os.path.basename(p)}\n' for p in paths).encode())
+
+
+def _add_programs(archive, programs):
+    """Programs of the packages, with the libraries that they need."""
+    todo = []
+    for name in programs:
+        path = resolve(os.path.join(ROOT, name), ROOT)
+        archive.copy(name, path)
+        try:
+            todo.append(Elf(path).path)
+        except NotElf:
+            pass
+    libraries = closure(todo, ROOT)
+    for soname, path in sorted(libraries.items()):
+        archive.copy('usr/lib/' + soname, path)
+    archive.link('lib64', 'usr/lib')
+    return libraries
+
+
+def _build_helpers():
+    for name in HELPERS:
+        _run('gcc', '-D_GNU_SOURCE', '-std=gnu11', '-O2', '-Wall', '-Wextra',
+             '-Werror', '-static', '-s', '-o', os.path.join(IMAGE, name),
+             os.path.join(HERE, 'dom0', name + '.c'))
+
+
+def _build_boot_sector_guest():
+    unlinked = os.path.join(IMAGE, 'bootsector.o')
+    _run('as', '--32', '-o', unlinked,
+         os.path.join(HERE, 'guests', 'bootsector.S'))
+    _run('ld', '-m', 'elf_i386', '-Ttext=0x7c00', '-e', '_start',
+         '--oformat', 'binary', '-o', os.path.join(IMAGE, 'bootsector.img'),
+         unlinked)
+
+
+def _build_dom0(modules):
+    with Cpio(DOM0) as archive:
+        archive.node('dev/console', 5, 1)
+        archive.node('dev/null', 1, 3, 0o666)
+        archive.copy('bin/busybox', os.path.join(ROOT, 'bin/busybox'))
+        archive.link('bin/sh', 'busybox')
+        for name in HELPERS:
+            archive.copy('usr/local/bin/' + name, os.path.join(IMAGE, name))
+        _add_programs(archive, PROGRAMS)
+        for name in DATA:
+            archive.copy(name, resolve(os.path.join(ROOT, name), ROOT))
+        _add_modules(archive, modules.closure(DOM0_MODULES))
+        archive.data('etc/passwd', b'root:x:0:0:root:/root:/bin/sh\n')
+        archive.data('etc/group', b'root:x:0:\n')
+        archive.data('etc/xen/xl.conf', b'autoballoon="0"\n')
+        for name in ('bootsector.img', 'linux.img'):
+            path = os.path.join(IMAGE, name)
+            if os.path.exists(path):
+                archive.copy('guests/' + name, path)
+
+
+def _build(key):
+    shutil.rmtree(IMAGE, ignore_errors=True)
+    os.makedirs(IMAGE)
+    with open(_one('boot/xen-4\\.17-.*\\.gz'), 'rb') as f:
+        xen = zlib.decompress(f.read(), wbits=31)
+    with open(XEN, 'wb') as f:
+        f.write(xen)
+    vmlinuz = _one('boot/vmlinuz-.*')
+    with open(KERNEL, 'wb') as f:
+        f.write(_unpack_kernel(vmlinuz))
+    modules = _Modules()
+    _build_helpers()
+    _build_boot_sector_guest()
+    _build_dom0(modules)
+    shutil.rmtree(ROOT)
+    with open(STAMP, 'w', encoding='utf-8') as f:
+        f.write(key)
+
+
+def ensure():
+    """Have the images, whatever it takes; quick when nothing changed."""
+    with lock(os.path.join(WORK, 'image.lock'), 'another build of the images'):
+        listed = [p for p in packages.resolve('image', NAMES)
+                  if p.name in NAMES or re.match(
+                      r'lib(?!python|pam|perl)|zlib1g|grub-common|'
+                      r'xen-utils-common|linux-image', p.name)]
+        key = _key(listed)
+        if os.path.exists(STAMP):
+            with open(STAMP, encoding='utf-8') as f:
+                if f.read() == key:
+                    return
+        packages.fetch(listed)
+        say('unpacking the packages')
+        packages.unpack(listed, ROOT, _wanted)
+        say('building the images of Xen, dom0 and the guests')
+        _build(key)
+        say('the images are ready')
