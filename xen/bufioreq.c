@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The buffered ioreq ring in the main loop: its event channel alone drives
+ * it. The walk and the moderation are in bufring.c; here they meet QEMU's
+ * event channels, timers and bottom halves.
+ */
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "qemu/log.h"
+#include "qemu/main-loop.h"
+#include "hw/xen/xen-hvm-common.h"
+#include "monitor/pulsar/ledger-glue.h"
+#include "bufring.h"
+#include "ioreq-causes.h"
+#include "pulsar-hooks.h"
+
+/* One device model serves one guest through one ring. */
+static struct {
+    XenIOState *state;
+    PulsarIoreqHandler *handler;
+    PulsarBufpace pace;
+    QEMUTimer *tick;     /* runs only while the stream lasts */
+    QEMUBH *more;        /* goes on where one pass had to stop */
+    bool own_event;      /* the event being served is the ring's own */
+    bool broken;         /* given up: see pulsar_bufring_next() */
+    bool complained;
+} ring;
+
+static void ring_complain(const char *why, const char *then)
+{
+    if (!ring.complained || ring.broken) {
+        ring.complained = true;
+        warn_report("xen: buffered ioreq ring: %s; %s "
+                    "(further ones are logged with -d guest_errors only)",
+                    why, then);
+    } else {
+        qemu_log_mask(LOG_GUEST_ERROR, "xen: buffered ioreq ring: %s; %s\n",
+                      why, then);
+    }
+}
+
+static void serve_entry(const PulsarBufwrite *entry)
+{
+    ioreq_t req = {
+        .addr = entry->addr,
+        .data = entry->data,
+        .count = 1,
+        .size = entry->size,
+        .type = entry->type,
+        .dir = IOREQ_WRITE,
+        .state = STATE_IOREQ_READY,
+    };
+
+    pulsar_notice_display(&req);
+    ring.handler(ring.state, &req);
+}
+
+/*
+ * Takes up to one ring of slots. Returns their number; *ret_entries is the
+ * number of writes among them and *ret_left tells that there may be more.
+ */
+static unsigned int drain(unsigned int *ret_entries, bool *ret_left)
+{
+    buffered_iopage_t *page = ring.state->buffered_io_page;
+    unsigned int slots = 0, looks = 0;
+    PulsarBufwrite entry;
+    const char *why;
+
+    *ret_entries = 0;
+    *ret_left = false;
+    while (!ring.broken && looks++ < IOREQ_BUFFER_SLOT_NUM) {
+        switch (pulsar_bufring_next(page, &entry, &why)) {
+        case PULSAR_BUFRING_EMPTY:
+            return slots;
+        case PULSAR_BUFRING_ENTRY:
+            serve_entry(&entry);
+            pulsar_bufring_done(page, entry.slots);
+            slots += entry.slots;
+            (*ret_entries)++;
+            break;
+        case PULSAR_BUFRING_SKIPPED:
+            ring_complain(why, "the entry was dropped");
+            slots++;
+            break;
+        case PULSAR_BUFRING_RESET:
+            ring_complain(why, "the ring was emptied");
+            break;
+        case PULSAR_BUFRING_BROKEN:
+            ring.broken = true;
+            ring_complain(why, "buffered writes are ignored from now on");
+            break;
+        }
+    }
+    *ret_left = !ring.broken;
+    return slots;
+}
+
+static unsigned int drain_and_continue(void)
+{
+    unsigned int entries, slots;
+    bool left;
+
+    slots = drain(&entries, &left);
+    pulsar_bufpace_drained(&ring.pace, entries);
+    if (left) {
+        qemu_bh_schedule(ring.more);
+    }
+    pulsar_count_buffered(entries, ring.own_event);
+    return slots;
+}
+
+static void ring_more(void *opaque)
+{
+    drain_and_continue();
+}
+
+static void arm_tick(void)
+{
+    timer_mod(ring.tick, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) +
+                         PULSAR_BUFPACE_TICK_NS);
+}
+
+static void ring_tick(void *opaque)
+{
+    XenIOState *state = ring.state;
+
+    drain_and_continue();
+    if (ring.broken) {
+        return;
+    }
+    if (pulsar_bufpace_tick(&ring.pace)) {
+        arm_tick();
+    } else {
+        /* A write that came before the unmask fires right after it. */
+        qemu_xen_evtchn_unmask(state->xce_handle, state->bufioreq_local_port);
+        drain_and_continue();
+    }
+}
+
+static void ring_setup(XenIOState *state)
+{
+    if (!ring.state) {
+        ring.state = state;
+        ring.tick = timer_new_ns(QEMU_CLOCK_REALTIME, ring_tick, NULL);
+        ring.more = qemu_bh_new(ring_more, NULL);
+    }
+}
+
+void pulsar_cpu_get_ioreq(XenIOState *state)
+{
+    int64_t now = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+
+    ring_setup(state);
+    ring.own_event = true;
+    if (ring.broken) {
+        return; /* and the port stays masked */
+    }
+    if (pulsar_bufpace_event(&ring.pace, now)) {
+        /*
+         * Unmasked before the ring is drained: a write that comes in
+         * meanwhile either is seen by the drain or fires again.
+         */
+        qemu_xen_evtchn_unmask(state->xce_handle, state->bufioreq_local_port);
+    } else {
+        arm_tick();
+    }
+}
+
+unsigned int pulsar_handle_buffered_iopage(XenIOState *state,
+                                           PulsarIoreqHandler *handler)
+{
+    unsigned int slots;
+
+    if (!state->buffered_io_page) {
+        return 0;
+    }
+    ring_setup(state);
+    ring.handler = handler;
+    slots = drain_and_continue();
+    ring.own_event = false;
+    return slots;
+}
