@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Synchronous ioreqs: counted by device, and checked before upstream's
+ * handler, which takes a request that Xen never sends for a reason to abort.
+ */
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "qemu/log.h"
+#include "hw/xen/xen-hvm-common.h"
+#include "ioreq-causes.h"
+#include "ioreq-check.h"
+#include "pulsar-hooks.h"
+
+static bool have_vmport(void)
+{
+    static int have = -1;
+    xen_pfn_t pfn;
+
+    if (have < 0) {
+        /* Restricted, we may not ask; upstream mapped its page before. */
+        have = xen_domid_restrict ||
+               !xen_get_vmport_regs_pfn(xen_xc, xen_domid, &pfn);
+    }
+    return have;
+}
+
+static void refuse(ioreq_t *req, const char *fault)
+{
+    static bool complained;
+
+    if (!complained) {
+        complained = true;
+        warn_report("xen: an I/O request with %s (type %u, size %u, count %u, "
+                    "address 0x%" PRIx64 ") was refused (further ones are "
+                    "logged with -d guest_errors only)", fault,
+                    req->type, req->size, req->count, req->addr);
+    } else {
+        qemu_log_mask(LOG_GUEST_ERROR, "xen: I/O request with %s refused\n",
+                      fault);
+    }
+    req->data = ~0ULL;
+}
+
+void pulsar_handle_ioreq(XenIOState *state, ioreq_t *req,
+                         PulsarIoreqHandler *handler)
+{
+    const char *fault = pulsar_ioreq_fault(
+        req, req->type == IOREQ_TYPE_VMWARE_PORT && have_vmport());
+
+    pulsar_count_ioreq(req);
+    if (fault) {
+        refuse(req, fault);
+    } else {
+        pulsar_notice_display(req);
+        handler(state, req);
+    }
+}
