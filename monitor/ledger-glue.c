@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The wake ledger inside QEMU: the hooks in the main loop, the names of
+ * callbacks, and the file behind the page.
+ *
+ * Part of libqemuutil, so that everything that links the main loop links.
+ */
+#include "qemu/osdep.h"
+#include <sys/file.h>
+#include <sys/mman.h>
+#include "qemu/cutils.h"
+#include "qemu/lockable.h"
+#include "qemu/thread.h"
+#include "qemu/timer.h"
+#include "hw/xen/pulsar/pulsar-hooks.h"
+#include "ledger-glue.h"
+
+/*
+ * Counting starts before main(): in this page until a file takes its place.
+ * Only the parts that are touched cost memory.
+ */
+static uint64_t boot_page[PULSAR_LEDGER_TOTAL_SIZE / sizeof(uint64_t)];
+static PulsarLedger ledger;
+static char *page_path;
+static int page_dir_fd = -1;
+static int page_fd = -1;
+
+static __thread bool in_main_loop;
+
+extern const char __executable_start[]; /* from the linker */
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec ts;
+
+    clock_gettime(clock, &ts);
+    return ts.tv_sec * NANOSECONDS_PER_SECOND + ts.tv_nsec;
+}
+
+/* Not get_clock(): that knows its clock only after another constructor. */
+static uint64_t now_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* ---- from a callback to its cause, without a lock -------------------- */
+
+/*
+ * An open hash of (pointer, class) pairs. Entries are added under the lock
+ * and never change or go away, so that readers need none: they see an entry
+ * when its key is there, and the key is stored last.
+ */
+#define CAUSE_SLOTS 4096
+
+typedef struct CauseSlot {
+    const void *key;
+    uint32_t class_;
+    int cause;
+} CauseSlot;
+
+static CauseSlot cause_slots[CAUSE_SLOTS];
+static unsigned int cause_slots_used;
+static QemuMutex names_lock;
+static GHashTable *names; /* callback -> spelling */
+
+static CauseSlot *find_slot(const void *key, PulsarCauseClass class_)
+{
+    uintptr_t hash = ((uintptr_t)key >> 4) * 0x9e3779b1u + class_;
+    unsigned int i;
+
+    for (i = hash % CAUSE_SLOTS; ; i = (i + 1) % CAUSE_SLOTS) {
+        CauseSlot *slot = &cause_slots[i];
+        const void *have = qatomic_load_acquire(&slot->key);
+
+        if (!have || (have == key && slot->class_ == class_)) {
+            return slot;
+        }
+    }
+}
+
+static void __attribute__((constructor)) ledger_begin(void)
+{
+    qemu_mutex_init(&names_lock);
+    pulsar_ledger_init(&ledger, boot_page, now_ns());
+}
+
+/* Adds "prefix:name" under @key; returns its cause. */
+static int add_cause(const void *key, PulsarCauseClass class_,
+                     const char *prefix, const char *name)
+{
+    char text[PULSAR_LEDGER_CAUSE_NAME];
+    CauseSlot *slot;
+    int cause;
+
+    snprintf(text, sizeof(text), "%s:%s", prefix, name);
+    cause = pulsar_ledger_cause(&ledger, class_, text);
+
+    QEMU_LOCK_GUARD(&names_lock);
+    slot = find_slot(key, class_);
+    if (!slot->key && cause_slots_used < CAUSE_SLOTS / 2) {
+        slot->class_ = class_;
+        slot->cause = cause;
+        qatomic_store_release(&slot->key, key);
+        cause_slots_used++;
+    }
+    return cause;
+}
+
+/* "cond ? tap_send : NULL" was handed over: the name is "tap_send". */
+static char *tidy_spelling(const char *spelling)
+{
+    const char *p = strrchr(spelling, '?');
+    size_t len;
+
+    p = p ? p + 1 : spelling;
+    p += strspn(p, " (&*");
+    len = strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                    "0123456789_.->");
+    return g_strndup(p, len);
+}
+
+void *pulsar_name(void *fn, const char *spelling)
+{
+    if (!fn) {
+        return NULL;
+    }
+    QEMU_LOCK_GUARD(&names_lock);
+    if (!names) {
+        names = g_hash_table_new(NULL, NULL);
+    }
+    if (!g_hash_table_contains(names, fn)) {
+        g_hash_table_insert(names, fn, tidy_spelling(spelling));
+    }
+    return fn;
+}
+
+static char *name_of(const void *fn)
+{
+    const char *name = NULL;
+
+    WITH_QEMU_LOCK_GUARD(&names_lock) {
+        name = names ? g_hash_table_lookup(names, fn) : NULL;
+    }
+    /* The address as addr2line and gdb's "info symbol" want it. */
+    return name ? g_strdup(name)
+                : g_strdup_printf("0x%tx",
+                                  (const char *)fn - __executable_start);
+}
+
+static int cause_of_fn(const void *fn, PulsarCauseClass class_,
+                       const char *prefix)
+{
+    CauseSlot *slot = find_slot(fn, class_);
+    g_autofree char *name = NULL;
+
+    if (slot->key) {
+        return slot->cause;
+    }
+    name = name_of(fn);
+    return add_cause(fn, class_, prefix, name);
+}
+
+/*
+ * Descriptors whose handlers only pass on what woke us: the cause is what
+ * they lead to, not they.
+ */
+static bool passes_on(const void *fn)
+{
+    static const void *ioreq, *notifier;
+    const char *name;
+
+    if (fn == ioreq || fn == notifier) {
+        return true;
+    }
+    if (ioreq && notifier) {
+        return false;
+    }
+    WITH_QEMU_LOCK_GUARD(&names_lock) {
+        name = names ? g_hash_table_lookup(names, fn) : NULL;
+    }
+    if (name && g_str_equal(name, "cpu_handle_ioreq")) {
+        ioreq = fn;
+        return true;
+    }
+    if (name && g_str_equal(name, "aio_context_notifier_cb")) {
+        notifier = fn;
+        return true;
+    }
+    return false;
+}
+
+/* ---- hooks ----------------------------------------------------------- */
+
+PulsarLedger *pulsar_ledger_self(void)
+{
+    return &ledger;
+}
+
+void pulsar_ledger_count(int cause, uint32_t times)
+{
+    pulsar_ledger_event(&ledger, cause, times, in_main_loop);
+}
+
+void pulsar_main_loop_sleep(int64_t timeout_ns)
+{
+    if (timeout_ns) {
+        pulsar_ledger_sleep(&ledger, now_ns());
+    }
+}
+
+void pulsar_main_loop_woken(int64_t timeout_ns)
+{
+    in_main_loop = true;
+    pulsar_ledger_woken(&ledger, now_ns(), timeout_ns != 0);
+}
+
+void pulsar_timerlist_run_timers(QEMUTimerCB *cb)
+{
+    pulsar_ledger_count(cause_of_fn(cb, PULSAR_CAUSE_TIMER, "timer"), 1);
+}
+
+void pulsar_aio_dispatch_handler(void *fn)
+{
+    if (!passes_on(fn)) {
+        pulsar_ledger_count(cause_of_fn(fn, PULSAR_CAUSE_FD, "fd"), 1);
+    }
+}
+
+void pulsar_aio_bh_call(const char *name)
+{
+    CauseSlot *slot = find_slot(name, PULSAR_CAUSE_BH);
+
+    pulsar_ledger_count(slot->key ? slot->cause
+                                  : add_cause(name, PULSAR_CAUSE_BH, "bh",
+                                              name), 1);
+}
+
+void pulsar_qio_channel_dispatch(const char *name)
+{
+    /*
+     * Channels come and go, and with them their names: what is remembered of
+     * one is only a guess, checked against the name in the table.
+     */
+    static __thread int guesses[16];
+    int *guess = &guesses[((uintptr_t)name >> 4) % ARRAY_SIZE(guesses)];
+    char text[PULSAR_LEDGER_CAUSE_NAME];
+
+    snprintf(text, sizeof(text), "fd:%s", name ? name : "channel");
+    if (strcmp(pulsar_ledger_causes(ledger.page)[*guess].name, text)) {
+        *guess = pulsar_ledger_cause(&ledger, PULSAR_CAUSE_FD, text);
+    }
+    pulsar_ledger_count(*guess, 1);
+}
+
+/* ---- the file -------------------------------------------------------- */
+
+static void fill_in_owner(PulsarLedgerHeader *h, const PulsarLedgerOwner *owner)
+{
+    char *text = (char *)h + PULSAR_LEDGER_TEXT_OFFSET;
+
+    h->domid = owner->domid;
+    h->pid = getpid();
+    h->start_real_ns = clock_ns(CLOCK_REALTIME) -
+                       (now_ns() - h->start_ns);
+    pstrcpy(h->name, sizeof(h->name), owner->name ?: "");
+    pstrcpy(h->uuid, sizeof(h->uuid), owner->uuid ?: "");
+    pstrcpy(h->version, sizeof(h->version), owner->version ?: "");
+    pstrcpy(text, PULSAR_LEDGER_TEXT_SIZE, owner->options ?: "");
+}
+
+/* A clean exit leaves no file; who drops privileges leaves it marked. */
+static void ledger_end(void)
+{
+    g_autofree char *base = g_path_get_basename(page_path);
+    struct stat mine, there;
+
+    pulsar_ledger_set_state(&ledger, PULSAR_LEDGER_EXITED);
+    if (getpid() == pulsar_ledger_header(ledger.page)->pid &&
+        !fstat(page_fd, &mine) &&
+        !fstatat(page_dir_fd, base, &there, AT_SYMLINK_NOFOLLOW) &&
+        mine.st_dev == there.st_dev && mine.st_ino == there.st_ino) {
+        unlinkat(page_dir_fd, base, 0);
+    }
+}
+
+/* Opens @dir, made when missing, and a new file @tmp in it. */
+static int create_page(const char *dir, const char *tmp, char **ret_why)
+{
+    int fd = -1;
+
+    if (g_mkdir_with_parents(dir, 0755)) {
+        *ret_why = g_strdup_printf("cannot make folder %s: %s", dir,
+                                   g_strerror(errno));
+        return -1;
+    }
+    page_dir_fd = qemu_open_old(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (page_dir_fd >= 0) {
+        unlinkat(page_dir_fd, tmp, 0);
+        fd = openat(page_dir_fd, tmp,
+                    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    }
+    if (fd < 0 || ftruncate(fd, PULSAR_LEDGER_TOTAL_SIZE) ||
+        flock(fd, LOCK_EX | LOCK_NB)) {
+        *ret_why = g_strdup_printf("cannot make a file in %s: %s", dir,
+                                   g_strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+            unlinkat(page_dir_fd, tmp, 0);
+        }
+        return -1;
+    }
+    return fd;
+}
+
+bool pulsar_ledger_open(const char *path, const PulsarLedgerOwner *owner,
+                        char **ret_why)
+{
+    g_autofree char *dir = g_path_get_dirname(path);
+    g_autofree char *base = g_path_get_basename(path);
+    g_autofree char *tmp = g_strdup_printf(".%s.%d", base, getpid());
+    void *page = MAP_FAILED;
+    int fd;
+
+    fd = create_page(dir, tmp, ret_why);
+    if (fd < 0) {
+        return false;
+    }
+    page = mmap(NULL, PULSAR_LEDGER_TOTAL_SIZE, PROT_READ | PROT_WRITE,
+                MAP_SHARED, fd, 0);
+    if (page == MAP_FAILED || renameat(page_dir_fd, tmp, page_dir_fd, base)) {
+        *ret_why = g_strdup_printf("cannot put %s in place: %s", path,
+                                   g_strerror(errno));
+        if (page != MAP_FAILED) {
+            munmap(page, PULSAR_LEDGER_TOTAL_SIZE);
+        }
+        unlinkat(page_dir_fd, tmp, 0);
+        close(fd);
+        return false;
+    }
+
+    pulsar_ledger_move(&ledger, page);
+    fill_in_owner(pulsar_ledger_header(page), owner);
+    pulsar_ledger_set_state(&ledger, PULSAR_LEDGER_RUNNING);
+    page_path = g_strdup(path);
+    page_fd = fd;
+    atexit(ledger_end);
+    return true;
+}

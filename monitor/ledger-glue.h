@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The device model's own ledger: for our code inside QEMU that counts
+ * something or wants to know what was counted.
+ */
+#ifndef PULSAR_LEDGER_GLUE_H
+#define PULSAR_LEDGER_GLUE_H
+
+#include "ledger.h"
+
+/**
+ * pulsar_ledger_self: the ledger of this process
+ *
+ * Counting works from the first instruction on, in memory of the process;
+ * pulsar_ledger_open() moves it into a file.
+ *
+ * Returns: never NULL.
+ */
+PulsarLedger *pulsar_ledger_self(void);
+
+/**
+ * pulsar_ledger_count: count something that has no callback
+ * @cause: from pulsar_ledger_cause()
+ * @times: how often
+ *
+ * Any thread. In the main loop's thread it is also the cause of the wake,
+ * when nothing was counted since the wake.
+ */
+void pulsar_ledger_count(int cause, uint32_t times);
+
+/** struct PulsarLedgerOwner: whose page it is; strings may be NULL */
+typedef struct PulsarLedgerOwner {
+    int domid;
+    const char *name;
+    const char *uuid;
+    const char *version;
+    const char *options; /* effective options, see ledger-page.h */
+} PulsarLedgerOwner;
+
+/**
+ * pulsar_ledger_open: keep the ledger where others can read it
+ * @path: the file; its folder is made when missing. A file left by another
+ *        process is replaced, never written to.
+ * @owner: whose it is; copied
+ * @ret_why: why not, to be freed by the caller; written only on failure
+ *
+ * Must run before privileges are dropped and before other threads count.
+ * The file is locked (flock) for as long as this process lives.
+ *
+ * Returns: false with *@ret_why set; counting goes on in memory then.
+ */
+bool pulsar_ledger_open(const char *path, const PulsarLedgerOwner *owner,
+                        char **ret_why);
+
+#endif /* PULSAR_LEDGER_GLUE_H */
