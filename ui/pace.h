@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How often a watched display is refreshed. Pure C.
+ */
+#ifndef PULSAR_PACE_H
+#define PULSAR_PACE_H
+
+#include <stdint.h>
+
+/**
+ * pulsar_pace_still: the next interval after a refresh that found nothing
+ * @interval_ms: the present one; 0 stands for "as soon as possible"
+ * @max_ms: the longest allowed
+ *
+ * Half as long again each time: from 30 ms a still screen is at 3 s within
+ * 8 s, and a pause of a second has cost at most a third of a second of
+ * delay.
+ *
+ * Returns: longer than @interval_ms by at least 10 ms, at most @max_ms.
+ */
+static inline uint64_t pulsar_pace_still(uint64_t interval_ms, uint64_t max_ms)
+{
+    uint64_t next = interval_ms + interval_ms / 2;
+
+    if (next < interval_ms + 10) {
+        next = interval_ms + 10;
+    }
+    return next < max_ms ? next : max_ms;
+}
+
+#endif /* PULSAR_PACE_H */
