@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The seam: every function of ours that patched upstream code calls, and
+ * nothing else. Who reads this header knows all of the fork.
+ *
+ * pulsar_<upstream function>() is called from that upstream function; where
+ * the name differs the comment says who calls it. Each comment tells when it
+ * is called and what it may do. Unless said otherwise the caller is the main
+ * loop's thread and holds the big QEMU lock (BQL).
+ */
+#ifndef PULSAR_HOOKS_H
+#define PULSAR_HOOKS_H
+
+#include "qemu/timer.h"
+
+struct Chardev;
+struct DisplayChangeListener;
+struct VncDisplay;
+struct VncState;
+struct XenIOState;
+struct ioreq;
+
+/* ---- monitor/: who wakes the device model --------------------------- */
+
+/**
+ * pulsar_main_loop_sleep: from os_host_main_loop_wait() (util/main-loop.c)
+ * @timeout_ns: what the poll that follows is given; 0 does not sleep
+ *
+ * Called before the BQL is released for poll. Counts; may not block.
+ */
+void pulsar_main_loop_sleep(int64_t timeout_ns);
+
+/**
+ * pulsar_main_loop_woken: from os_host_main_loop_wait() (util/main-loop.c)
+ * @timeout_ns: what the poll was given
+ *
+ * Called when poll has returned and the BQL is held again, before anything
+ * is dispatched. Counts; may not block.
+ */
+void pulsar_main_loop_woken(int64_t timeout_ns);
+
+/**
+ * pulsar_timerlist_run_timers: from timerlist_run_timers()
+ * (util/qemu-timer.c)
+ * @cb: callback of the timer that has expired and is run next
+ *
+ * Any thread, with or without the BQL, the timer list's lock not held.
+ * Counts; may not block.
+ */
+void pulsar_timerlist_run_timers(QEMUTimerCB *cb);
+
+/**
+ * pulsar_aio_dispatch_handler: from aio_dispatch_handler()
+ * (util/aio-posix.c)
+ * @fn: the read or write handler that is called next
+ *
+ * Any thread with an AioContext. Counts; may not block.
+ */
+void pulsar_aio_dispatch_handler(void *fn);
+
+/**
+ * pulsar_aio_bh_call: from aio_bh_call() (util/async.c)
+ * @name: name of the bottom half that is run next; a constant string
+ *
+ * Any thread with an AioContext. Counts; may not block.
+ */
+void pulsar_aio_bh_call(const char *name);
+
+/**
+ * pulsar_qio_channel_dispatch: from qio_channel_fd_source_dispatch() and
+ * qio_channel_fd_pair_source_dispatch() (io/channel-watch.c)
+ * @name: the channel's name, or NULL
+ *
+ * Any thread with a GMainContext. Counts; may not block.
+ */
+void pulsar_qio_channel_dispatch(const char *name);
+
+/* ---- xen/: waiting for the guest and serving it --------------------- */
+
+typedef void PulsarIoreqHandler(struct XenIOState *state, struct ioreq *req);
+
+/**
+ * pulsar_cpu_get_ioreq: from cpu_get_ioreq() (hw/xen/xen-hvm-common.c)
+ * @state: the ioreq server
+ *
+ * Called when the pending event channel is the buffered ring's, in place of
+ * upstream's timer. Decides whether the port is unmasked at once or polled
+ * for a while; the caller then drains the ring.
+ */
+void pulsar_cpu_get_ioreq(struct XenIOState *state);
+
+/**
+ * pulsar_handle_buffered_iopage: from handle_buffered_iopage()
+ * (hw/xen/xen-hvm-common.c), in place of its body
+ * @state: the ioreq server
+ * @handler: upstream's handle_ioreq(), called for each sound entry
+ *
+ * Called after every event channel event, before a synchronous request is
+ * served, for a guest's buffered writes come before its later requests.
+ * Takes at most one ring of entries; what is left is continued by the main
+ * loop.
+ *
+ * Returns: the number of ring slots taken.
+ */
+unsigned int pulsar_handle_buffered_iopage(struct XenIOState *state,
+                                           PulsarIoreqHandler *handler);
+
+/**
+ * pulsar_handle_ioreq: from cpu_handle_ioreq() (hw/xen/xen-hvm-common.c)
+ * @state: the ioreq server
+ * @req: a private copy of the guest's request
+ * @handler: upstream's handle_ioreq()
+ *
+ * Called in place of handle_ioreq() for a synchronous request. Counts it by
+ * device. A request that upstream would abort for (sizes, types and counts
+ * that Xen never sends) is answered with all ones and logged instead.
+ */
+void pulsar_handle_ioreq(struct XenIOState *state, struct ioreq *req,
+                         PulsarIoreqHandler *handler);
+
+/**
+ * pulsar_parse_option: from qemu_init() (system/vl.c)
+ * @optarg: the argument of -pulsar
+ *
+ * Called while the command line is read, possibly several times; later
+ * settings win. Wrong input ends the process with one sentence and exit 1;
+ * "help" prints the table of options and exits 0.
+ */
+void pulsar_parse_option(const char *optarg);
+
+/**
+ * pulsar_options_resolve: from qemu_init() (system/vl.c)
+ *
+ * Called once, when the command line has been read whole and nothing has
+ * been created: no chardev, no device, no thread, no dropped privilege.
+ * Opens the ledger's page. Wrong input ends the process as above.
+ */
+void pulsar_options_resolve(void);
+
+/* ---- hw/: hardware that does not tick ------------------------------- */
+
+/**
+ * pulsar_pty_chr_rearm_timer: from pty_chr_rearm_timer() (chardev/char-pty.c)
+ * @chr: a pty whose other side nobody has open
+ *
+ * Called instead of arming the timer that polls for somebody to attach.
+ *
+ * Returns: true when an event will tell (then no timer is needed); false
+ * when the kernel offers none and upstream's timer has to do.
+ */
+bool pulsar_pty_chr_rearm_timer(struct Chardev *chr);
+
+/**
+ * pulsar_char_pty_finalize: from char_pty_finalize() (chardev/char-pty.c)
+ * @chr: the pty that goes away
+ *
+ * Releases what pulsar_pty_chr_rearm_timer() set up. May be called for a
+ * pty that never had anything set up.
+ */
+void pulsar_char_pty_finalize(struct Chardev *chr);
+
+/**
+ * pulsar_check_update_timer: from check_update_timer()
+ * (hw/rtc/mc146818rtc.c)
+ * @update_timer: the clock's once-a-second timer
+ *
+ * Called whenever upstream would (re)program it. Under Xen the hypervisor
+ * emulates this clock and no guest access reaches ours: the timer is
+ * stopped.
+ *
+ * Returns: true when the timer has been dealt with.
+ */
+bool pulsar_check_update_timer(QEMUTimer *update_timer);
+
+/* ---- ui/: a display refreshed only for somebody who looks ----------- */
+
+/**
+ * pulsar_gui_setup_refresh: from gui_setup_refresh() (ui/console.c)
+ * @dcl: a display listener that has a refresh callback
+ *
+ * Called for each listener when the refresh timer is set up or torn down.
+ *
+ * Returns: whether @dcl needs it now: false for a VNC display without a
+ * client.
+ */
+bool pulsar_gui_setup_refresh(struct DisplayChangeListener *dcl);
+
+/**
+ * pulsar_vnc_connect: from vnc_connect() (ui/vnc.c)
+ * @vd: the display that a client has just been added to
+ *
+ * Starts the refresh timer; the first refresh is due at once.
+ */
+void pulsar_vnc_connect(struct VncDisplay *vd);
+
+/**
+ * pulsar_vnc_disconnect_start: from vnc_disconnect_start() (ui/vnc.c)
+ * @vd: a display of which a client is about to be dropped
+ *
+ * Makes the refresh due at once, for that is what drops the client.
+ */
+void pulsar_vnc_disconnect_start(struct VncDisplay *vd);
+
+/**
+ * pulsar_vnc_disconnect_finish: from vnc_disconnect_finish() (ui/vnc.c)
+ * @vs: the client that has just been taken off its display's list
+ *
+ * Forgets it, and stops the refresh timer after the last client.
+ */
+void pulsar_vnc_disconnect_finish(struct VncState *vs);
+
+/**
+ * pulsar_framebuffer_update_request: from framebuffer_update_request()
+ * (ui/vnc.c)
+ * @vs: the client
+ * @incremental: it wants changes only
+ * @x, @y, @w, @h: the area it asks for, in pixels
+ *
+ * Makes the refresh due at once when the client has something to get: a full
+ * frame, another area than before, or changes that it has not been sent.
+ */
+void pulsar_framebuffer_update_request(struct VncState *vs, int incremental,
+                                       int x, int y, int w, int h);
+
+/**
+ * pulsar_vnc_refresh: from vnc_refresh() (ui/vnc.c)
+ * @vd: a display with clients, of which nothing had changed
+ *
+ * Lengthens the display's refresh interval.
+ */
+void pulsar_vnc_refresh(struct VncDisplay *vd);
+
+/**
+ * gui_setup_refresh: upstream's own, of ui/console.c, made public by a patch
+ * @ds: the display state whose listeners changed their minds
+ *
+ * Starts or stops the refresh timer, asking pulsar_gui_setup_refresh().
+ */
+struct DisplayState;
+void gui_setup_refresh(struct DisplayState *ds);
+
+#endif /* PULSAR_HOOKS_H */
