@@ -492,14 +492,52 @@ static void cmd_rebase(uint64_t n)
            ring_read_pointer());
 }
 
-static void cmd_time_reads(uint64_t port, uint64_t n, uint64_t gap_us)
+/* A guest that owns the ring and means harm: noise in all of it. */
+static void cmd_scribble(uint64_t seed, uint64_t ms)
+{
+    uint64_t end = si_now() + ms * MS, x = seed | 1, rounds = 0;
+
+    while (si_now() < end) {
+        uint64_t slot, pointers;
+
+        for (int i = 0; i < 64; i++) {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            slot = x;
+            memcpy(&ring()->buf_ioreq[(x >> 32) % IOREQ_BUFFER_SLOT_NUM],
+                   &slot, sizeof(slot));
+        }
+        switch (x >> 60) {
+        case 0:
+            pointers = x;
+            break;
+        case 1:
+            pointers = (uint64_t)(uint32_t)(x - 1) << 32 | (uint32_t)x;
+            break;
+        default:
+            pointers = atomic_load(ring_pointers()) + ((x & 511) << 32);
+            break;
+        }
+        atomic_store(ring_pointers(), pointers);
+        raise_channel(0);
+        rounds++;
+        if (x >> 56 & 1) {
+            sleep_until(si_now() + 20000);
+        }
+    }
+    printf("ok %" PRIu64 "\n", rounds);
+}
+
+static void cmd_time_reads(uint32_t vcpu, uint64_t port, uint64_t n,
+                           uint64_t gap_us)
 {
     uint64_t *ns = calloc(n, sizeof(*ns));
 
     for (uint64_t i = 0; i < n; i++) {
         struct request r = {
-            .type = IOREQ_TYPE_PIO, .dir = IOREQ_READ, .size = 1,
-            .count = 1, .addr = port,
+            .vcpu = vcpu, .type = IOREQ_TYPE_PIO, .dir = IOREQ_READ,
+            .size = 1, .count = 1, .addr = port,
         };
         uint64_t start = si_now();
 
@@ -832,8 +870,10 @@ static void obey(char *line)
         cmd_flood(n[1], n[2], n[3]);
     } else if (IS("rebase", 1)) {               /* count */
         cmd_rebase(n[1]);
-    } else if (IS("time-reads", 3)) {           /* port count gap_us */
-        cmd_time_reads(n[1], n[2], n[3]);
+    } else if (IS("scribble", 2)) {             /* seed ms */
+        cmd_scribble(n[1], n[2]);
+    } else if (IS("time-reads", 4)) {           /* vcpu port count gap_us */
+        cmd_time_reads(n[1], n[2], n[3], n[4]);
     } else if (IS("poke", 2)) {                 /* addr hex */
         cmd_poke(n[1], word[2]);
     } else if (IS("fill", 3)) {                 /* addr length byte */

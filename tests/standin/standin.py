@@ -132,7 +132,8 @@ class Xenstore:
             self._ask(self.RM, path.encode() + b'\0')
 
     def watch(self, path):
-        self._ask(self.WATCH, path.encode() + b'\0standin\0')
+        token = f'standin-{self.request}'
+        self._ask(self.WATCH, f'{path}\0{token}\0'.encode())
 
     def wait_value(self, path, value, process=None, timeout=TIMEOUT):
         """Wait until a node has a value, or the process ends (False)."""
@@ -400,6 +401,7 @@ class Rfb:
         # Raw, and changes of the desktop's size.
         self.sock.sendall(struct.pack('>BxHii', 2, 2, 0, -223))
         self.updates = 0
+        self.arrived = 0.0      # when the last update began to come
 
     def close(self):
         self.sock.close()
@@ -424,6 +426,7 @@ class Rfb:
             except TimeoutError:
                 raise Failure(f'no update within {timeout} s') from None
             if kind == 0:
+                self.arrived = time.monotonic()
                 break
             if kind == 3:
                 recv_exactly(self.sock, 3)
@@ -527,9 +530,13 @@ def private_memory(pid):
 
 
 def cpu_seconds(pid):
-    with open(f'/proc/{pid}/stat', encoding='utf-8') as f:
-        fields = f.read().rpartition(')')[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+    """Processor time of all threads that still are there."""
+    total = 0
+    for path in glob.glob(f'/proc/{pid}/task/*/schedstat'):
+        with contextlib.suppress(OSError), open(path,
+                                                encoding='utf-8') as f:
+            total += int(f.read().split()[0])
+    return total / 1e9
 
 
 # ---- a device model -----------------------------------------------------
@@ -554,7 +561,7 @@ class Machine:
         self.process = self.guest = self.qmp_connection = None
         self.xenstore = world.xenstored.connect()
         self.ready_ms = None
-        self.listeners = []
+        self.listeners = []         # what is handed over at the start
         world.machines.add(self)
         subprocess.run([os.path.join(HELPERS, 'guest'), 'create',
                         self.folder, str(self.domid), str(vcpus),
@@ -655,6 +662,12 @@ class Machine:
     def output(self):
         with open(self.log, encoding='utf-8', errors='replace') as f:
             return f.read()
+
+    def complaint(self):
+        """The end of the log without the register dumps of an abort."""
+        lines = [line for line in self.output().splitlines()
+                 if line and not re.match(r'[A-Z0-9]+ ?=|CPU #', line)]
+        return '\n'.join(lines[-6:])
 
     def wait_exit(self, timeout=TIMEOUT):
         try:
@@ -766,7 +779,9 @@ def xl_command(vnc='127.0.0.1:0,to=99', serial='pty', vga='VGA', vgamem=16,
                      '-device', 'ide-cd,bus=ide.1,unit=0,drive=ide-5632,'
                                 'id=ide-5632']
         if incoming:
-            args += ['-incoming', incoming]
+            state = open(incoming, 'rb')    # closed once handed over
+            machine.listeners.append(state)
+            args += ['-incoming', f'fd:{state.fileno()}']
         return args
     return command
 
@@ -837,8 +852,8 @@ class Report:
         except Exception as e:          # pylint: disable=broad-except
             problem = f'{type(e).__name__}: {e}' \
                 if not isinstance(e, Failure) else str(e)
-            if machine is not None and machine.process:
-                problem += '\nlog: ' + machine.output().strip()
+            if machine is not None and machine.process and not self.stock:
+                problem += '\nlog: ' + machine.complaint()
         if not self.stock:
             self._result(problem is None, name, problem or '')
         elif stock == 'passes':

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The VNC display is refreshed only for somebody who looks."""
+
+import os
+import time
+
+from standin import Count, Failure, expect, settle
+
+from . import group
+
+WINDOW = 10.0
+
+
+def graphics_machine(b):
+    m = b.machine()
+    m.guest.graphics()
+    m.guest.draw(0x10, lines=480)
+    return m
+
+
+def looking(m):
+    """A viewer who has the whole picture and asked for what changes."""
+    viewer = m.view()
+    viewer.request(incremental=False)
+    viewer.update()
+    viewer.request()
+    return viewer
+
+
+@group()
+def first_frame(b):
+    with graphics_machine(b) as m:
+        settle([m.pid], 0.5, 2)
+        with b.report.case('a viewer gets its first full frame at once',
+                           'fails', m):
+            took = []
+            for i in range(9):
+                m.guest.draw(0x40 + i, lines=480)
+                viewer = m.view()
+                start = time.monotonic()
+                viewer.request(incremental=False)
+                viewer.update()
+                took.append((viewer.arrived - start) * 1000)
+                shown = viewer.pixel(3, 3)
+                viewer.close()
+                expect(shown == 0x40 + i,
+                       f'the frame shows {shown:#x}, not {0x40 + i:#x}')
+                time.sleep(0.05)
+            took.sort()
+            b.report.say(f'first full frame after median {took[4]:.1f} ms, '
+                         f'longest {took[-1]:.1f} ms')
+            expect(took[4] < 40, f'median {took[4]:.1f} ms')
+
+
+@group(alone=False)
+def viewer_leaves(b):
+    with graphics_machine(b) as m:
+        one, two = looking(m), looking(m)
+        one.close()
+        with b.report.case('one of two viewers leaves: the other goes on '
+                           'seeing', machine=m):
+            m.guest.draw(0x51, lines=480)
+            took = two.wait_pixel(2, 2, 0x51, 4.5)
+            b.report.say(f'seen after {took * 1000:.0f} ms')
+        two.close()
+        with b.report.case('the last viewer leaves: silence', 'fails', m):
+            expect(settle([m.pid], 4, 10), 'it went on running')
+        with b.report.case('one who comes then sees at once', machine=m):
+            m.guest.draw(0x52, lines=480)
+            again = looking(m)
+            expect(again.pixel(2, 2) == 0x52, 'the picture is an old one')
+            again.close()
+        rude = looking(m)
+        rude.sock.shutdown(2)
+        rude.close()
+        with b.report.case('a viewer who vanishes: silence', 'fails', m):
+            expect(settle([m.pid], 4, 10), 'it went on running')
+
+
+def grey_of(path):
+    """The grey value at (2, 2) of a portable pixmap."""
+    with open(path, 'rb') as f:
+        magic, size, depth, data = f.read().split(b'\n', 3)
+    if magic != b'P6' or depth != b'255':
+        raise Failure(f'{path} is no pixmap')
+    width = int(size.split()[0])
+    return data[(2 * width + 2) * 3]
+
+
+@group(alone=False)
+def screendump(b):
+    with graphics_machine(b) as m:
+        path = os.path.join(m.folder, 'screen.ppm')
+        settle([m.pid], 1, 4)
+        for value in (0x61, 0x62):
+            with b.report.case(f'a screendump with no viewer is fresh '
+                               f'({value:#x})', machine=m):
+                m.guest.draw(value, lines=480)
+                m.qmp().execute('screendump', filename=path)
+                expect(grey_of(path) == value,
+                       f'it shows {grey_of(path):#x}')
+        with b.report.case('after a screendump: silence', 'fails', m):
+            expect(settle([m.pid], 4, 10), 'it went on running')
+
+
+def backed_off(b, m, name):
+    """Wait out the twelve seconds; then at most four wakes in ten."""
+    time.sleep(12)
+    count = Count(m.pid)
+    time.sleep(WINDOW)
+    with b.report.case(name, 'fails', m):
+        wakes = count.total()
+        b.report.say(f'{name}: {wakes} context switches in {WINDOW:.0f} s, '
+                     f'threads {count.threads()}')
+        expect(wakes <= 4, f'{wakes} context switches in {WINDOW:.0f} s: '
+                           f'{count.threads()}')
+
+
+@group(alone=False)
+def still_screen(b):
+    with graphics_machine(b) as m:
+        viewer = looking(m)
+        backed_off(b, m, 'a still screen with a viewer is looked at ever '
+                         'less')
+        with b.report.case('what the guest draws by itself is seen within '
+                           '3 s', machine=m):
+            m.guest.draw(0x71, lines=480)
+            took = viewer.wait_pixel(1, 1, 0x71)
+            b.report.say(f'seen after {took * 1000:.0f} ms')
+            expect(took < 3.5, f'after {took:.1f} s')
+        with b.report.case('a guest that goes on drawing is seen at full '
+                           'rate', machine=m):
+            start, seen = time.monotonic(), 0
+            viewer.request()
+            while time.monotonic() < start + 2:
+                m.guest.draw(0x80 + seen % 64, lines=480)
+                viewer.wait_pixel(1, 1, 0x80 + seen % 64)
+                seen += 1
+            b.report.say(f'{seen / 2:.0f} pictures a second')
+            expect(seen >= 20, f'{seen} pictures in 2 s')
+
+
+def prompt(b, m, viewer, name, act, stock='either'):
+    """After backing off, act() must make a drawing visible at once."""
+    with b.report.case(name, stock, m):
+        time.sleep(12)
+        m.guest.draw(0x90, lines=1, y=100)
+        start = time.monotonic()
+        act()
+        # What act() itself may have asked for comes with the picture.
+        while viewer.pixel(1, 100) != 0x90:
+            viewer.update(5)
+            viewer.request()
+        took = time.monotonic() - start
+        b.report.say(f'{name}: seen after {took * 1000:.0f} ms')
+        expect(took < 0.6, f'seen after {took:.2f} s')
+
+
+@group(alone=False)
+def back_by_input(b):
+    with graphics_machine(b) as m:
+        viewer = looking(m)
+        prompt(b, m, viewer, "a viewer's pointer brings back the full rate",
+               lambda: viewer.pointer(10, 10))
+
+
+@group(alone=False)
+def back_by_key(b):
+    with graphics_machine(b) as m:
+        viewer = looking(m)
+
+        def press():
+            viewer.key(0x61, True)
+            viewer.key(0x61, False)
+        prompt(b, m, viewer, "a viewer's key brings back the full rate",
+               press)
+
+
+@group(alone=False)
+def back_by_request(b):
+    with graphics_machine(b) as m:
+        viewer = m.view()
+        viewer.request(incremental=False, width=64, height=64)
+        viewer.update()
+        viewer.request(width=64, height=64)
+        prompt(b, m, viewer, "a viewer's new request area brings back the "
+                             'full rate',
+               viewer.request)
+
+
+@group(alone=False)
+def back_by_access(b):
+    with graphics_machine(b) as m:
+        viewer = looking(m)
+
+        def touch():
+            m.guest.outb(0x3d4, 0x0e)
+            m.guest.outb(0x3d5, 0x01)
+        prompt(b, m, viewer, 'a display access brings back the full rate',
+               touch)
+
+
+@group(alone=False)
+def back_by_mode(b):
+    with graphics_machine(b) as m:
+        viewer = looking(m)
+        with b.report.case('a new video mode is shown at once', 'either', m):
+            time.sleep(8)
+            start = time.monotonic()
+            m.guest.graphics(800, 600)
+            while (viewer.width, viewer.height) != (800, 600):
+                viewer.update(5)
+                viewer.request()
+            took = time.monotonic() - start
+            b.report.say(f'new mode seen after {took * 1000:.0f} ms')
+            expect(took < 0.6, f'seen after {took:.2f} s')
+
+
+@group(alone=False)
+def silent_viewer(b):
+    with graphics_machine(b) as m:
+        viewer = m.view()
+        backed_off(b, m, 'a viewer who asks for nothing costs no more')
+        viewer.close()

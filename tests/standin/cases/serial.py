@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A serial port on a pty: silent while nobody is there, prompt if so."""
+
+import time
+
+from standin import Terminal, expect, settle
+
+from . import group
+
+DATA, IER, FCR, LSR = 0x3f8, 0x3f9, 0x3fa, 0x3fd
+IRQ = 4
+
+
+def wait_byte(m, timeout_ms=5000):
+    """Sleep like a guest until the UART has a byte; the byte."""
+    m.guest.run('wait-irq', IRQ, 1, timeout_ms)
+    return m.guest.inb(DATA)
+
+
+@group()
+def attach(b):
+    with b.machine() as m:
+        m.guest.outb(IER, 1)
+        path = m.pty()
+        settle([m.pid], 1, 3)
+        with b.report.case('a byte typed right after attaching reaches the '
+                           'guest', 'either', m):
+            took = []
+            for i in range(7):
+                with Terminal(path) as terminal:
+                    start = time.monotonic()
+                    terminal.type(bytes([0x41 + i]))
+                    got = wait_byte(m)
+                    took.append((time.monotonic() - start) * 1000)
+                    expect(got == 0x41 + i, f'{got:#x} arrived')
+                # Detaching has to be over before the next one comes.
+                time.sleep(0.3)
+            took.sort()
+            b.report.say(f'typed byte there after median {took[3]:.1f} ms, '
+                         f'longest {took[-1]:.1f} ms')
+            expect(took[3] < 100, f'median {took[3]:.0f} ms')
+        with b.report.case('what the guest writes while nobody is attached '
+                           'goes nowhere', machine=m):
+            settle([m.pid], 1, 3)
+            for byte in b'lost' * 50:
+                m.guest.outb(DATA, byte)
+            with Terminal(path) as terminal:
+                terminal.type(b'?')
+                expect(wait_byte(m) == ord('?'), 'the wrong byte arrived')
+                for byte in b'kept':
+                    m.guest.outb(DATA, byte)
+                got = terminal.read(4, 2)
+                expect(got == b'kept', f'{got!r} was read')
+        with b.report.case('a reader that only reads gets what the guest '
+                           'writes', machine=m):
+            settle([m.pid], 1, 3)
+            with Terminal(path) as terminal:
+                for byte in b'hello':
+                    m.guest.outb(DATA, byte)
+                got = terminal.read(5, 3)
+                expect(got == b'hello', f'{got!r} was read')
+
+
+@group(alone=False)
+def detach(b):
+    with b.machine() as m:
+        m.guest.outb(IER, 1)
+        path = m.pty()
+        with Terminal(path) as terminal:
+            terminal.type(b'a')
+            wait_byte(m)
+            with b.report.case('attached and quiet: silence', 'fails', m):
+                expect(settle([m.pid], 4, 10), 'it went on running')
+        with b.report.case('detached: silence', 'fails', m):
+            expect(settle([m.pid], 4, 10), 'it went on running')
+        with b.report.case('attached and detached fifty times: silence',
+                           'fails', m):
+            for _ in range(50):
+                with Terminal(path):
+                    pass
+            expect(settle([m.pid], 4, 10), 'it went on running')
+        with b.report.case('two attached, one leaves: the other is heard',
+                           machine=m):
+            with Terminal(path) as one:
+                with Terminal(path):
+                    pass
+                one.type(b'z')
+                expect(wait_byte(m) == ord('z'), 'the wrong byte arrived')
+        with b.report.case('idle after all of it', 'fails', m):
+            expect(settle([m.pid], 4, 10), 'it went on running')
+
+
+@group(alone=False)
+def paste(b):
+    with b.machine() as m:
+        g = m.guest
+        g.outb(FCR, 7)
+        g.outb(IER, 1)
+        with Terminal(m.pty()) as terminal:
+            text = bytes(33 + i % 90 for i in range(2000))
+            terminal.type(text)
+            with b.report.case('text that the guest does not read costs '
+                               'nothing', 'fails', m):
+                expect(settle([m.pid], 3, 8), 'it went on running')
+            with b.report.case('text pasted at once arrives whole and in '
+                               'order', machine=m):
+                got = b''
+                while len(got) < len(text):
+                    g.run('wait-irq', IRQ, 1, 5000)
+                    while g.inb(LSR) & 1:
+                        got += bytes([g.inb(DATA)])
+                expect(got == text, f'{len(got)} bytes, first difference at '
+                       f'{next((i for i, (x, y) in enumerate(zip(got, text)) if x != y), None)}')
