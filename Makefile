@@ -36,7 +36,7 @@ $(FRESH):
 	$(Q)$(MAKE) $@
 endif
 
-$(B)/qemu-system-i386 stock tool install refresh quilt gdb:
+$(B)/qemu-system-i386 stock tool install gdb:
 	@echo 'make: nothing is configured in $(B); run ./configure first' >&2
 	@exit 1
 
@@ -134,7 +134,7 @@ check-unit:
 	$(Q)tests/run unit
 
 check-scripts check-patches:
-	$(Q)tests/run $(@:check-%=%)
+	$(Q)QEMU_SOURCE="$(QEMU_SOURCE)" tests/run $(@:check-%=%)
 
 demo: all
 	$(Q)build-aux/need-packages xenhost
@@ -144,14 +144,18 @@ bench: all stock
 	$(Q)build-aux/need-packages check
 	$(Q)tests/standin/bench
 
-# The patches' own workshop.
-refresh quilt:
-	$(Q)build-aux/quilt-tree $(if $(filter refresh,$@),--refresh) $(upstream)
-
 gdb:
 	$(Q)build-aux/attach-gdb $(if $(PID),--pid=$(PID)) $(DOMID)
 
 endif
+
+# The patches' workshop, for the configured source or for QEMU_SOURCE.
+refresh quilt:
+	$(Q)tree=$(if $(QEMU_SOURCE),,$(upstream)); \
+	: $${tree:=$$(build-aux/get-source --allow-unpinned \
+	    $(QEMU_SOURCE:%=--source=%))}; \
+	[ -n "$$tree" ] && \
+	    build-aux/quilt-tree $(if $(filter refresh,$@),--refresh) "$$tree"
 
 dist:
 	$(Q)build-aux/make-dist

@@ -2,6 +2,7 @@
 # What the build's shell scripts share; sourced, never run.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+set -o pipefail
 build=${PULSAR_BUILD:-build}
 [[ $build == /* ]] || build=$root/$build
 me=${0##*/}

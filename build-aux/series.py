@@ -106,6 +106,15 @@ class Patch:
                         f'path below the source; make it with -p ab')
         return '/'.join(parts[1:])
 
+    def context(self):
+        """The most lines of context that a hunk begins or ends with."""
+        def leading(lines):
+            return next((n for n, line in enumerate(lines)
+                         if line[0] != ' '), len(lines))
+        return max((max(leading(hunk.lines), leading(hunk.lines[::-1]))
+                    for hunks in self.hunks.values() for hunk in hunks),
+                   default=1)
+
     def changed(self):
         """How many lines the patch adds and removes."""
         return sum(len(hunk.added()) + len(hunk.removed())
