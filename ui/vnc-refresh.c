@@ -17,8 +17,13 @@ typedef struct Area {
     int x, y, w, h;
 } Area;
 
-static GHashTable *areas;  /* VncState -> Area */
-static GSList *watched;    /* VncDisplays that have clients */
+/* How long the text cursor goes on blinking when nothing else happens. */
+#define CURSOR_BLINKS_MS 2000
+
+static GHashTable *areas;   /* VncState -> Area */
+static GHashTable *watched; /* VncDisplays that have clients -> whether the
+                             * last refresh found a change */
+static int64_t active_ms;   /* when a viewer or the guest last did something */
 
 static VncDisplay *vnc_of(DisplayChangeListener *dcl)
 {
@@ -26,15 +31,22 @@ static VncDisplay *vnc_of(DisplayChangeListener *dcl)
            ? container_of(dcl, VncDisplay, dcl) : NULL;
 }
 
+static void note_activity(void)
+{
+    active_ms = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+}
+
 /* Due at once, whenever the last refresh was. */
 static void refresh_now(VncDisplay *vd)
 {
+    note_activity();
     update_displaychangelistener(&vd->dcl, 0);
 }
 
 /* At full rate: due at once unless one has just been. */
 static void refresh_fast(VncDisplay *vd)
 {
+    note_activity();
     update_displaychangelistener(&vd->dcl, GUI_REFRESH_INTERVAL_DEFAULT);
 }
 
@@ -47,9 +59,10 @@ bool pulsar_gui_setup_refresh(DisplayChangeListener *dcl)
 
 void pulsar_vnc_connect(VncDisplay *vd)
 {
-    if (!g_slist_find(watched, vd)) {
-        watched = g_slist_prepend(watched, vd);
+    if (!watched) {
+        watched = g_hash_table_new(NULL, NULL);
     }
+    g_hash_table_insert(watched, vd, NULL);
     gui_setup_refresh(vd->dcl.ds);
     refresh_now(vd);
 }
@@ -65,8 +78,8 @@ void pulsar_vnc_disconnect_finish(VncState *vs)
         g_hash_table_remove(areas, vs);
     }
     if (QTAILQ_EMPTY(&vs->vd->clients)) {
-        watched = g_slist_remove(watched, vs->vd);
-        pulsar_display_slow = watched && pulsar_display_slow;
+        g_hash_table_remove(watched, vs->vd);
+        pulsar_display_slow &= g_hash_table_size(watched) > 0;
         gui_setup_refresh(vs->vd->dcl.ds);
     }
 }
@@ -91,19 +104,43 @@ void pulsar_framebuffer_update_request(VncState *vs, int incremental,
     }
 }
 
-void pulsar_vnc_refresh(VncDisplay *vd)
+void pulsar_vnc_refresh(VncDisplay *vd, bool changed)
 {
-    vd->dcl.update_interval =
-        pulsar_pace_still(vd->dcl.update_interval, GUI_REFRESH_INTERVAL_IDLE);
-    pulsar_display_slow = true;
+    bool again = GPOINTER_TO_INT(g_hash_table_lookup(watched, vd));
+
+    if (changed) {
+        vd->dcl.update_interval =
+            pulsar_pace_changed(vd->dcl.update_interval, again);
+    } else {
+        vd->dcl.update_interval =
+            pulsar_pace_still(vd->dcl.update_interval,
+                              GUI_REFRESH_INTERVAL_IDLE);
+        pulsar_display_slow = true;
+    }
+    if (changed != again) {
+        g_hash_table_insert(watched, vd, GINT_TO_POINTER(changed));
+    }
+}
+
+bool pulsar_vga_draw_text(bool *cursor_visible)
+{
+    if (qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - active_ms < CURSOR_BLINKS_MS) {
+        return true;
+    }
+    *cursor_visible = true;
+    return false;
 }
 
 void pulsar_display_touched(void)
 {
-    GSList *l;
+    GHashTableIter iter;
+    gpointer vd;
 
     pulsar_display_slow = false;
-    for (l = watched; l; l = l->next) {
-        refresh_fast(l->data);
+    if (watched) {
+        g_hash_table_iter_init(&iter, watched);
+        while (g_hash_table_iter_next(&iter, &vd, NULL)) {
+            refresh_fast(vd);
+        }
     }
 }

@@ -15,6 +15,10 @@
 
 struct Chardev;
 struct DisplayChangeListener;
+struct EHCIState;
+struct UHCIState;
+struct USBEndpoint;
+struct USBPacket;
 struct VncDisplay;
 struct VncState;
 struct XenIOState;
@@ -172,6 +176,129 @@ void pulsar_char_pty_finalize(struct Chardev *chr);
  */
 bool pulsar_check_update_timer(QEMUTimer *update_timer);
 
+/* ---- hw/: USB controllers that rest --------------------------------- */
+
+typedef void PulsarUhciFrame(struct UHCIState *s);
+
+/**
+ * pulsar_uhci_realize: from usb_uhci_common_realize() (hw/usb/hcd-uhci.c)
+ * @s: the controller, whose frame timer exists
+ *
+ * Sets up what the other pulsar_uhci_ functions need.
+ */
+void pulsar_uhci_realize(struct UHCIState *s);
+
+/**
+ * pulsar_uhci_exit: from usb_uhci_exit() (hw/usb/hcd-uhci.c)
+ * @s: the controller, whose frame timer still exists
+ *
+ * Releases what pulsar_uhci_realize() set up.
+ */
+void pulsar_uhci_exit(struct UHCIState *s);
+
+/**
+ * pulsar_uhci_port_read: from uhci_port_read() (hw/usb/hcd-uhci.c)
+ * @s: the controller
+ *
+ * Called before a register is read. While the frames rest, brings them to
+ * the present: the frame number and the status are right then. May run
+ * frames, raise the interrupt and program the frame timer.
+ */
+void pulsar_uhci_port_read(struct UHCIState *s);
+
+/**
+ * pulsar_uhci_port_write: from uhci_port_write() (hw/usb/hcd-uhci.c)
+ * @s: the controller
+ * @addr: the register
+ * @val: what will be written
+ *
+ * Called before a register is written. Does what pulsar_uhci_port_read()
+ * does; a write that changes something also ends the rest.
+ */
+void pulsar_uhci_port_write(struct UHCIState *s, uint64_t addr, uint64_t val);
+
+/**
+ * pulsar_uhci_handle_td: from uhci_handle_td() (hw/usb/hcd-uhci.c)
+ * @s: the controller
+ * @packet: a packet that the device has done with: carried out or refused
+ *
+ * Called before the result is written to guest memory. Takes note.
+ */
+void pulsar_uhci_handle_td(struct UHCIState *s, struct USBPacket *packet);
+
+/**
+ * pulsar_uhci_async_complete: from uhci_async_complete()
+ * (hw/usb/hcd-uhci.c)
+ * @s: the controller of a packet that was pending and is done
+ *
+ * Ends the rest: programs the frame timer for the next frame.
+ */
+void pulsar_uhci_async_complete(struct UHCIState *s);
+
+/**
+ * pulsar_uhci_frame_timer: from uhci_frame_timer() (hw/usb/hcd-uhci.c)
+ * @s: the controller, which is running
+ * @process_frame: upstream's uhci_process_frame()
+ *
+ * Called at the beginning of a tick. After a rest, advances frame number and
+ * time over the frames that are due and have nothing to do, up to the first
+ * that has; upstream goes on from there. May have @process_frame do frames
+ * out of their turn in which transfers wait.
+ */
+void pulsar_uhci_frame_timer(struct UHCIState *s,
+                             PulsarUhciFrame *process_frame);
+
+/**
+ * pulsar_uhci_frame_timer_next: from uhci_frame_timer()
+ * (hw/usb/hcd-uhci.c), at its end
+ * @s: the controller
+ * @next: when upstream would have its next tick
+ *
+ * Returns: when the next tick shall be, in nanoseconds of the virtual clock:
+ * @next, or later when there is nothing to do until then.
+ */
+int64_t pulsar_uhci_frame_timer_next(struct UHCIState *s, int64_t next);
+
+/**
+ * pulsar_usb_wakeup: from usb_wakeup() (hw/usb/core.c)
+ * @ep: an endpoint that has data
+ *
+ * Ends the rest of the UHCI controllers that may have to do with it.
+ */
+void pulsar_usb_wakeup(struct USBEndpoint *ep);
+
+/**
+ * pulsar_ehci_work_bh: from ehci_work_bh() (hw/usb/hcd-ehci.c)
+ * @s: the controller
+ * @now: the present time
+ * @next: when upstream would have its next tick
+ *
+ * Returns: when the next tick shall be: later when the controller has
+ * stepped down as far as upstream goes, earlier when the guest wants an
+ * interrupt for the frame index rolling over before.
+ */
+int64_t pulsar_ehci_work_bh(struct EHCIState *s, int64_t now, int64_t next);
+
+/**
+ * pulsar_ehci_opreg_read: from ehci_opreg_read() (hw/usb/hcd-ehci.c)
+ * @s: the controller
+ * @addr: the register
+ *
+ * Called before a register is read. For the frame index, has upstream do the
+ * frames that are due, which brings it to the present.
+ */
+void pulsar_ehci_opreg_read(struct EHCIState *s, uint64_t addr);
+
+/**
+ * pulsar_ehci_vm_state_change: from usb_ehci_vm_state_change()
+ * (hw/usb/hcd-ehci.c)
+ * @s: the controller
+ *
+ * Called when the machine starts or stops. Brings the timer to where
+ * upstream could have set it.
+ */
+void pulsar_ehci_vm_state_change(struct EHCIState *s);
+
 /* ---- ui/: a display refreshed only for somebody who looks ----------- */
 
 /**
@@ -224,11 +351,23 @@ void pulsar_framebuffer_update_request(struct VncState *vs, int incremental,
 
 /**
  * pulsar_vnc_refresh: from vnc_refresh() (ui/vnc.c)
- * @vd: a display with clients, of which nothing had changed
+ * @vd: a display with clients that has just been refreshed
+ * @changed: something was sent to a client
  *
- * Lengthens the display's refresh interval.
+ * Sets the display's refresh interval; upstream bounds it.
  */
-void pulsar_vnc_refresh(struct VncDisplay *vd);
+void pulsar_vnc_refresh(struct VncDisplay *vd, bool changed);
+
+/**
+ * pulsar_vga_draw_text: from vga_draw_text() (hw/display/vga.c)
+ * @cursor_visible: the phase of the blinking text cursor
+ *
+ * Called when the cursor is due to blink. When nothing has happened for a
+ * while the cursor stays on, or a viewer would be sent its blinking for ever.
+ *
+ * Returns: whether to go on blinking.
+ */
+bool pulsar_vga_draw_text(bool *cursor_visible);
 
 /**
  * gui_setup_refresh: upstream's own, of ui/console.c, made public by a patch
