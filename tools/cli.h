@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The command line of `pulsar`: what a subcommand is, its options, and how
+ * a run ends.
+ */
+#ifndef PULSAR_CLI_H
+#define PULSAR_CLI_H
+
+#include <glib.h>
+
+/* How the process ends; EXIT_OK is 0. Errors carry these as their code. */
+typedef enum CliExit {
+    CLI_OK = 0,
+    CLI_EXCEEDED = 1,       /* top --check: a VM wakes too often */
+    CLI_USAGE = 2,          /* the command line is wrong */
+    CLI_NO_SUCH_VM = 3,     /* the VM that was named is not there */
+    CLI_NO_VM = 4,          /* no VM at all is there */
+    CLI_PERMISSION = 5,     /* something may not be read */
+    CLI_BAD_PAGE = 6,       /* a ledger page that cannot be understood */
+    CLI_SYSTEM = 7,         /* the system refused: files, memory, terminal */
+} CliExit;
+
+#define CLI_ERROR (cli_error_quark())
+GQuark cli_error_quark(void);
+
+typedef enum CliKind {
+    CLI_FLAG,       /* gboolean: set to TRUE */
+    CLI_TEXT,       /* const char *: the argument */
+    CLI_NUMBER,     /* double: between min and max */
+    CLI_COUNT,      /* unsigned: between min and max */
+    CLI_LIST,       /* GPtrArray *: one more argument; made when needed */
+    CLI_CHOICE,     /* const char *: one of the words of @choices */
+} CliKind;
+
+/** struct CliOption: one option; a table of them ends with name NULL */
+typedef struct CliOption {
+    const char *name;       /* without the dashes */
+    char letter;            /* the short form, or 0 */
+    const char *arg;        /* what the help calls the argument, or NULL */
+    const char *help;
+    CliKind kind;
+    void *target;
+    double min, max;
+    const char *const *choices;
+} CliOption;
+
+/**
+ * struct CliCommand: one subcommand
+ * @run: does it; @args are what is left of the command line, NULL-ended
+ */
+typedef struct CliCommand {
+    const char *name;
+    const char *args;       /* as in the usage line, or NULL */
+    const char *summary;    /* one line for `pulsar --help` */
+    const char *text;       /* a paragraph for its own --help */
+    const CliOption *options;
+    gboolean (*run)(char **args, GError **errp);
+} CliCommand;
+
+/**
+ * cli_parse: take the options out of a subcommand's command line
+ * @cmd: the subcommand
+ * @argv: what follows its name, NULL-ended; reordered, not copied
+ * @ret_help: set when --help is among them; the rest is then not looked at
+ *
+ * Returns: what is left, NULL-ended and to be freed with g_free(), or NULL
+ * with an error.
+ */
+char **cli_parse(const CliCommand *cmd, char **argv, gboolean *ret_help,
+                 GError **errp);
+
+/** cli_help: print the help of @cmd. */
+void cli_help(const CliCommand *cmd);
+
+/** cli_help_options: print @options as a part of a help text. */
+void cli_help_options(const CliOption *options);
+
+/**
+ * cli_flush: see that all that was printed arrived
+ *
+ * Returns: FALSE with an error when standard output could not take it.
+ */
+gboolean cli_flush(GError **errp);
+
+/**
+ * cli_write_file: put @text into a file at once, or print it for "-"
+ *
+ * Readers of the file see the old text or the new one, never a part.
+ */
+gboolean cli_write_file(const char *path, const char *text, GError **errp);
+
+extern const CliCommand cmd_top;
+extern const CliCommand cmd_table;
+extern const CliCommand cmd_doctor;
+extern const CliCommand cmd_show;
+extern const CliCommand cmd_clean;
+
+#endif /* PULSAR_CLI_H */
