@@ -16,7 +16,7 @@ say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' $1 $2)
 
 -include $(B)/config.mk
 
-SUITES := scripts patches unit standin xenhost
+SUITES := scripts patches unit fuzz standin xenhost
 TESTS := check $(addprefix check-,$(SUITES))
 FRESH := $(TESTS) demo bench
 

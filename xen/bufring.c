@@ -33,10 +33,11 @@ static uint32_t write_of(uint64_t pointers)
 /* A slot, copied in one go so that it cannot change after the check. */
 static buf_ioreq_t copy_slot(buffered_iopage_t *page, uint32_t pointer)
 {
+    /* Eight bytes each, behind the pointers: naturally aligned in a page. */
+    const uint64_t *where =
+        (const void *)&page->buf_ioreq[pointer % IOREQ_BUFFER_SLOT_NUM];
+    uint64_t raw = __atomic_load_n(where, __ATOMIC_RELAXED);
     buf_ioreq_t slot;
-    uint64_t raw = __atomic_load_n(
-        (uint64_t *)&page->buf_ioreq[pointer % IOREQ_BUFFER_SLOT_NUM],
-        __ATOMIC_RELAXED);
 
     _Static_assert(sizeof(slot) == sizeof(raw), "a slot is 64 bits");
     memcpy(&slot, &raw, sizeof(slot));
