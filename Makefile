@@ -126,7 +126,7 @@ endif
 
 # The tests, their packages first; those of scripts and patches build nothing.
 check check-standin check-xenhost: all stock
-	$(Q)build-aux/need-packages check xenhost
+	$(Q)build-aux/need-packages check fuzz xenhost
 	$(Q)tests/run $(if $(filter check,$@),$(SUITES),$(@:check-%=%))
 
 check-unit:
