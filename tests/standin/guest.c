@@ -716,20 +716,20 @@ static void cmd_fault(const char *name, int64_t skip, int64_t count,
     printf("err all %d fault rules are in use\n", SI_MAX_FAULTS);
 }
 
-static void cmd_wait_irq(uint64_t irq, uint64_t level, uint64_t ms)
+static void wait_line(_Atomic uint32_t *line, const char *name,
+                      uint64_t level, uint64_t ms)
 {
     uint64_t end = si_now() + ms * MS;
 
     for (;;) {
         uint32_t seen = atomic_load(&shared->irq_seq);
 
-        if (atomic_load(&shared->irq_level[irq & 255]) == level) {
+        if (atomic_load(line) == level) {
             printf("ok %" PRIu64 "\n", si_now());
             return;
         }
         if (!si_futex_wait(&shared->irq_seq, seen, end)) {
-            printf("err line %" PRIu64 " is not at %" PRIu64 "\n", irq,
-                   level);
+            printf("err line %s is not at %" PRIu64 "\n", name, level);
             return;
         }
     }
@@ -883,7 +883,9 @@ static void obey(char *line)
     } else if (IS("fault", 4)) {                /* call skip count errno */
         cmd_fault(word[1], n[2], n[3], n[4]);
     } else if (IS("wait-irq", 3)) {             /* line level ms */
-        cmd_wait_irq(n[1], n[2], n[3]);
+        wait_line(&shared->irq_level[n[1] & 255], word[1], n[2], n[3]);
+    } else if (IS("wait-intx", 3)) {            /* device*4+pin level ms */
+        wait_line(&shared->intx_level[n[1] & 127], word[1], n[2], n[3]);
     } else if (IS("wait-server", 2)) {          /* enabled ms */
         cmd_wait_event(false, n[1], n[2]);
     } else if (IS("wait-shutdown", 2)) {        /* how many ms */
