@@ -85,8 +85,9 @@ class Xenstore:
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(TIMEOUT)
+        # With a timeout, a queue that is full would be an error at once.
         self.sock.connect(path)
+        self.sock.settimeout(TIMEOUT)
         self.request = 0
         self.events = []
 
@@ -322,8 +323,8 @@ class Guest:
 class Qmp:
     def __init__(self, path, timeout=TIMEOUT):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(timeout)
         self.sock.connect(path)
+        self.sock.settimeout(timeout)
         self.buffer = b''
         self.events = []
         self.greeting = self._next()
@@ -380,8 +381,10 @@ class Rfb:
         family = socket.AF_UNIX if isinstance(address, str) else \
             socket.AF_INET
         self.sock = socket.socket(family)
-        self.sock.settimeout(timeout)
         self.sock.connect(address)
+        self.sock.settimeout(timeout)
+        if family == socket.AF_INET:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if recv_exactly(self.sock, 12)[:4] != b'RFB ':
             raise Failure('no RFB server')
         self.sock.sendall(b'RFB 003.008\n')

@@ -304,6 +304,7 @@ def hostile_requests(b):
     with b.machine() as m, \
             b.report.case('an event without a request is taken for nothing',
                           machine=m):
+        m.qmp()
         lines, cpu = len(m.output().splitlines()), cpu_seconds(m.pid)
         for _ in range(100):
             m.guest.run('notify', 1)
