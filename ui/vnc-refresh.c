@@ -113,7 +113,8 @@ void pulsar_vnc_refresh(VncDisplay *vd, bool changed)
             pulsar_pace_changed(vd->dcl.update_interval, again);
     } else {
         vd->dcl.update_interval =
-            pulsar_pace_still(vd->dcl.update_interval,
+            pulsar_pace_still(MAX(vd->dcl.update_interval,
+                                  GUI_REFRESH_INTERVAL_DEFAULT),
                               GUI_REFRESH_INTERVAL_IDLE);
         pulsar_display_slow = true;
     }
