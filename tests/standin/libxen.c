@@ -1004,6 +1004,24 @@ int listen(int fd, int backlog)
     return r;
 }
 
+/* ---- what the kernel may refuse: its instances are limited by user ----- */
+
+int inotify_init1(int flags)
+{
+    int (*next)(int) = dlsym(RTLD_NEXT, "inotify_init1");
+
+    return shared && failing(SI_inotify_init1) ? -1 : next(flags);
+}
+
+int inotify_add_watch(int fd, const char *path, uint32_t mask)
+{
+    int (*next)(int, const char *, uint32_t) =
+        dlsym(RTLD_NEXT, "inotify_add_watch");
+
+    return shared && failing(SI_inotify_add_watch) ? -1 :
+        next(fd, path, mask);
+}
+
 /* ---- the main loop's sleep, counted ----------------------------------- */
 
 static int counted_ppoll(struct pollfd *fds, nfds_t n,

@@ -97,7 +97,9 @@
     X(xengnttab_unmap)                                  \
     X(xengnttab_grant_copy)                             \
     X(xengnttab_set_max_grants)                         \
-    X(xentoolcore_restrict_all)
+    X(xentoolcore_restrict_all)                         \
+    X(inotify_init1)                                    \
+    X(inotify_add_watch)
 
 enum si_call {
 #define SI_ENUM(name) SI_##name,

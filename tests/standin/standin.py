@@ -313,6 +313,44 @@ class Guest:
         self.inb(0x3da)
         self.outb(0x3c0, 0x20)
 
+    # What a PC firmware programs for 80 by 25 characters (mode 3).
+    TEXT_MODE = (
+        (0x3c4, (0x03, 0x00, 0x03, 0x00, 0x02)),
+        (0x3ce, (0x00, 0x00, 0x00, 0x00, 0x00, 0x10, 0x0e, 0x00, 0xff)),
+        (0x3d4, (0x5f, 0x4f, 0x50, 0x82, 0x55, 0x81, 0xbf, 0x1f, 0x00, 0x4f,
+                 0x0d, 0x0e, 0x00, 0x00, 0x00, 0x00, 0x9c, 0x0e, 0x8f, 0x28,
+                 0x1f, 0x96, 0xb9, 0xa3, 0xff)),
+    )
+    ATTRIBUTES = (0, 1, 2, 3, 4, 5, 0x14, 7, 0x38, 0x39, 0x3a, 0x3b, 0x3c,
+                  0x3d, 0x3e, 0x3f, 0x0c, 0, 0x0f, 8, 0)
+
+    def text(self):
+        """Bring the VGA to text mode with its blinking cursor, one solid
+        character in its font, and a palette of black and white."""
+        self.outb(0x3c2, 0x67)
+        # The font is in plane 2, which is reached in a mode of its own.
+        for port, index, value in ((0x3c4, 2, 4), (0x3c4, 4, 6),
+                                   (0x3ce, 5, 0), (0x3ce, 6, 4),
+                                   (0x3ce, 8, 0xff)):
+            self.outb(port, index)
+            self.outb(port + 1, value)
+        for row in range(0, 16, 4):
+            self.store(0xa0000 + 0x01 * 32 + row, 0xffffffff)
+        for port, values in self.TEXT_MODE:
+            for index, value in enumerate(values):
+                self.outb(port, index)
+                self.outb(port + 1, value)
+        self.outb(0x3c8, 0)
+        for colour in range(64):
+            for _ in range(3):
+                self.outb(0x3c9, 63 if colour else 0)
+        self.inb(0x3da)
+        for index, value in enumerate(self.ATTRIBUTES):
+            self.outb(0x3c0, index)
+            self.outb(0x3c0, value)
+        self.outb(0x3c0, 0x20)
+        self.store(0xb8000, 0x0700, 2)      # the cursor has a colour
+
     def draw(self, value, width=640, y=0, lines=1):
         """Write grey pixels straight into video memory."""
         self.fill(self.LFB + y * width * 4, lines * width * 4, value)

@@ -79,6 +79,43 @@ def viewer_leaves(b):
             expect(settle([m.pid], 4, 10), 'it went on running')
 
 
+def text_machine(b):
+    m = b.machine()
+    m.guest.text()
+    m.qmp().execute('screendump', filename=os.path.join(m.folder, 'first'))
+    return m
+
+
+@group(alone=False)
+def text_mode(b):
+    with text_machine(b) as m:
+        viewer = looking(m)
+        backed_off(b, m, 'a still text screen with a blinking cursor')
+        for buffered in (False, True):
+            how = 'by the ring' if buffered else 'by a request'
+            # Each in a cell of its own; both solid white on black.
+            cell = 0xb8000 + (80 * 5 + 10 + buffered) * 2
+            x, y = (10 + buffered) * 9 + 4, 5 * 16 + 8
+            with b.report.case(f'a character written {how} is seen at once',
+                               'either', m):
+                if buffered:
+                    time.sleep(12)
+                expect(viewer.pixel(x, y) == 0, 'the screen was not black')
+                start = time.monotonic()
+                if buffered:
+                    m.guest.buffered(cell, 0x0f01, 1, 1)
+                else:
+                    m.guest.store(cell, 0x0f01, 2)
+                while viewer.pixel(x, y) != 0xff:
+                    viewer.update(5)
+                    viewer.request()
+                took = time.monotonic() - start
+                b.report.say(f'a character written {how}: seen after '
+                             f'{took * 1000:.0f} ms')
+                expect(took < 0.6, f'after {took:.2f} s')
+        viewer.close()
+
+
 def grey_of(path):
     """The grey value at (2, 2) of a portable pixmap."""
     with open(path, 'rb') as f:

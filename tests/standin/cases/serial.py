@@ -3,7 +3,7 @@
 
 import time
 
-from standin import Terminal, expect, settle
+from standin import Terminal, expect, settle, xl_command
 
 from . import group
 
@@ -88,6 +88,21 @@ def detach(b):
                 expect(wait_byte(m) == ord('z'), 'the wrong byte arrived')
         with b.report.case('idle after all of it', 'fails', m):
             expect(settle([m.pid], 4, 10), 'it went on running')
+
+
+@group(alone=False)
+def no_inotify(b):
+    for call in ('inotify_init1', 'inotify_add_watch'):
+        with b.machine(command=None) as m, \
+                b.report.case(f'a pty works without {call}', machine=m):
+            m.guest.run('fault', call, 0, 1000, 24)
+            m.start(xl_command())
+            m.guest.outb(IER, 1)
+            for i in range(3):
+                with Terminal(m.pty()) as terminal:
+                    terminal.type(bytes([0x61 + i]))
+                    got = wait_byte(m)
+                    expect(got == 0x61 + i, f'{got:#x} arrived')
 
 
 @group(alone=False)
