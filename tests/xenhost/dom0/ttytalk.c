@@ -3,9 +3,11 @@
  * ttytalk: type on a terminal and wait for what it answers.
  *
  *   ttytalk TTY { send TEXT | expect TEXT MS }...
+ *   ttytalk "!COMMAND" { send TEXT | expect TEXT MS }...
  *
- * Opens the terminal raw, without making it its own, and does in turn what
- * the words say: "send TEXT" types TEXT, "expect TEXT MS" reads until TEXT
+ * Opens the terminal raw, without making it its own, or runs the shell
+ * command on a terminal of its own and ends it afterwards, and does in turn
+ * what the words say: "send TEXT" types TEXT, "expect TEXT MS" reads until TEXT
  * came or MS milliseconds passed since. \r, \n, \\ and \e in TEXT are what
  * they are in C. After each expect it prints "MS-IT-TOOK TEXT". Exit 0; 1 for
  * wrong use or when TEXT did not come, with what came instead.
@@ -14,10 +16,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pty.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,6 +71,26 @@ static int open_tty(const char *path)
     return fd;
 }
 
+static pid_t run_on_tty(const char *command, int *fd_r)
+{
+    struct termios raw = { .c_cflag = CS8 | CREAD | B38400 };
+    pid_t pid;
+
+    cfmakeraw(&raw);                    /* above all: no echo of its own */
+    pid = forkpty(fd_r, NULL, &raw, NULL);
+
+    if (pid < 0) {
+        fprintf(stderr, "ttytalk: cannot run '%s' on a terminal: %s\n",
+                command, strerror(errno));
+        exit(1);
+    }
+    if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", command, NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
 static void send_text(int fd, const char *text)
 {
     if (write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
@@ -107,15 +132,20 @@ static void expect_text(int fd, const char *text, double ms)
 
 int main(int argc, char **argv)
 {
+    pid_t child = 0;
     int fd;
     int i = 2;
 
     if (argc < 4) {
-        fprintf(stderr, "Usage: ttytalk TTY "
+        fprintf(stderr, "Usage: ttytalk TTY|!COMMAND "
                 "{ send TEXT | expect TEXT MS }...\n");
         return 1;
     }
-    fd = open_tty(argv[1]);
+    if (argv[1][0] == '!') {
+        child = run_on_tty(argv[1] + 1, &fd);
+    } else {
+        fd = open_tty(argv[1]);
+    }
     while (i < argc) {
         if (!strcmp(argv[i], "send") && i + 1 < argc) {
             send_text(fd, unescape(argv[i + 1]));
@@ -128,6 +158,11 @@ int main(int argc, char **argv)
                     "nor 'expect TEXT MS'\n", argv[i]);
             return 1;
         }
+    }
+    close(fd);
+    if (child) {
+        kill(child, SIGTERM);
+        waitpid(child, NULL, 0);
     }
     return 0;
 }

@@ -9,19 +9,27 @@ say() {
     echo "# $*"
 }
 
-# check NAME COMMAND...: one test, "ok" when the command succeeds. What the
-# command prints is shown as diagnostics when it fails or V=1.
+# check NAME COMMAND...: one test, "ok" when the command succeeds. What it
+# prints is shown; errors are told with the test when it fails.
+failed=0
 check() {
-    check_name=$1
+    local name=$1 verdict
     shift
     if "$@" >/tmp/check.out 2>&1; then
-        [ "${V:-0}" = 0 ] || sed 's/^/# /' /tmp/check.out
-        echo "ok - $suite: $check_name"
+        verdict=ok
     else
-        sed 's/^/# /' /tmp/check.out
-        echo "not ok - $suite: $check_name"
-        failed=1
+        verdict='not ok'
+        failed=$((failed + 1))
     fi
+    sed 's/^/# /' /tmp/check.out
+    echo "$verdict - $suite: $name"
+}
+
+# skip NAME REASON...: a test that cannot be run here.
+skip() {
+    local name=$1
+    shift
+    echo "ok - $suite: $name # SKIP $*"
 }
 
 # write_config NAME DM KIND [LINE...]: /etc/xen/NAME.cfg as a toolstack's
@@ -29,14 +37,11 @@ check() {
 # model to run, KIND the guest: bootsector or linux. Each LINE is one more
 # line of xl.cfg(5) and wins over the same key here.
 write_config() {
-    name=$1
-    dm=$2
-    kind=$3
+    local name=$1 dm=$2 kind=$3 memory disk_bus line
     shift 3
-    mkdir -p /disks
     cp "/guests/$kind.img" "/disks/$name.img"
     case $kind in
-    linux) memory=192 disk_bus='hdtype="ahci"' ;;
+    linux) memory=160 disk_bus='hdtype="ahci"' ;;
     *) memory=32 disk_bus= ;;
     esac
     cat >"/etc/xen/$name.cfg" <<END
@@ -52,6 +57,7 @@ serial = "pty"
 on_poweroff = "destroy"
 on_reboot = "destroy"
 on_crash = "destroy"
+device_model_version = "qemu-xen"
 device_model_override = "$dm"
 END
     for line in "$@"; do
@@ -94,6 +100,7 @@ create() {
 
 # await_end NAME MS: wait until the domain is gone from Xen and xenstore.
 await_end() {
+    local end left
     end=$(($(date +%s) + $2 / 1000))
     while xl domid "$1" >/dev/null 2>&1; do
         left=$((end - $(date +%s)))
@@ -106,12 +113,34 @@ await_end() {
     done
 }
 
-# wakes NAME SECONDS: context switches of the device model's threads.
+# wakes SECONDS ROWS NAME...: context switches of the device models' threads,
+# as wakecount prints them.
 wakes() {
-    wakecount -i "$2" "$(dm_pid "$1")"
+    local seconds=$1 rows=$2 pids='' name
+    shift 2
+    for name in "$@"; do
+        pids="$pids $(dm_pid "$name")"
+    done
+    # shellcheck disable=SC2086
+    wakecount -i "$seconds" -n "$rows" $pids
 }
 
-# all_wakes: the sum over all threads from what wakes printed.
-all_wakes() {
-    awk -F, '$4 == 0 && NR > 1 { n += $6 + $7 } END { print n + 0 }'
+# asleep SECONDS NAME...: succeeds when no thread of any of the device models
+# ran for that long. The first seconds after whatever was done before are let
+# pass: there is no event that tells that nothing will happen.
+settle=5
+asleep() {
+    local seconds=$1 name
+    shift
+    wakes "$settle" 1 "$@" >/dev/null || return 1
+    wakes "$seconds" 1 "$@" >/tmp/wakes || return 1
+    for name in "$@"; do
+        awk -F, -v pid="$(dm_pid "$name")" -v name="$name" \
+            '$3 == pid && $4 { print name, "thread", $4, $5 ":", $6 + $7 }
+             $3 == pid && !$4 { n += $6 + $7; s += $2 }
+             END { print name ":", n + 0, "wakes in", s, "s" }' /tmp/wakes
+    done
+    # A row of zeros a device model, and no other row.
+    awk -F, -v want=$# 'NR > 1 { rows++; n += $6 + $7 }
+        END { exit !(rows == want && n == 0) }' /tmp/wakes
 }

@@ -18,8 +18,8 @@ from .paths import HERE, WORK, Trouble, lock, say, short
 MARK = b'\x01'
 BOOTS = 3               # how often a boot that froze is started again
 BOOT_SECONDS = 120      # a boot takes 6 s on a core of its own
-MEMORY = 2048
-DOM0_MEMORY = 768
+MEMORY = 2560
+DOM0_MEMORY = 1024
 DISK_SIZE = 512 << 20   # sparse; for the files that come back
 
 

@@ -57,6 +57,7 @@ GUEST_MODULES = ['xen-blkfront', 'xen-netfront', 'xen-kbdfront', 'uhci-hcd',
                  '8139cp', 'e1000', 'nvme', 'rtc-cmos', 'button']
 HELPERS = ['wakecount', 'rfb', 'ttytalk', 'gone']
 SECTOR = 512
+GRUB_SECTORS = 256
 
 
 def _wanted(name):
@@ -132,6 +133,7 @@ class _Modules:
     def __init__(self):
         self._paths = {}
         top = os.path.join(ROOT, 'lib/modules')
+        self.version = os.listdir(top)[0]
         for folder, _, names in os.walk(top):
             for name in names:
                 if name.endswith('.ko'):
@@ -141,6 +143,10 @@ class _Modules:
     @staticmethod
     def _plain(name):
         return name.replace('-', '_')
+
+    def have(self, name):
+        """Whether it is a file, and not built into the kernel."""
+        return self._plain(name) in self._paths
 
     def closure(self, names):
         """Paths of the modules and of what they need, in loading order.
@@ -162,11 +168,18 @@ class _Modules:
         return order
 
 
-def _add_modules(archive, paths):
-    for path in paths:
-        archive.copy('lib/modules/' + os.path.basename(path), path)
-    archive.data('lib/modules/order', ''.join(
-        f'/lib/modules/{os.path.basename(p)}\n' for p in paths).encode())
+def _add_modules(archive, modules, names):
+    """The modules as busybox's modprobe looks for them."""
+    folder = f'lib/modules/{modules.version}'
+    listing = []
+    for path in modules.closure(names):
+        archive.copy(f'{folder}/{os.path.basename(path)}', path)
+        needs = modules.closure([os.path.basename(path)[:-3]])[-2::-1]
+        listing.append(' '.join([os.path.basename(path) + ':', *(
+            os.path.basename(p) for p in needs)]))
+    archive.data(f'{folder}/modules.dep', '\n'.join([*listing, '']).encode())
+    archive.data('lib/modules/wanted', ' '.join(
+        name for name in names if modules.have(name)).encode() + b'\n')
 
 
 def _add_programs(archive, programs):
@@ -202,6 +215,57 @@ def _build_boot_sector_guest():
          unlinked)
 
 
+def _grub(config):
+    """GRUB's core image for a BIOS disk, with its configuration inside."""
+    core = os.path.join(IMAGE, 'core.img')
+    modules = os.path.join(ROOT, 'usr/lib/grub/i386-pc')
+    path = os.path.join(IMAGE, 'grub.cfg')
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(config)
+    program = os.path.join(ROOT, 'usr/bin/grub-mkimage')
+    folders = {os.path.dirname(p) for p in closure([program], ROOT).values()}
+    _run(os.path.join(ROOT, 'lib64/ld-linux-x86-64.so.2'),
+         '--library-path', ':'.join(sorted(folders)), program,
+         '-O', 'i386-pc', '-d', modules, '-p', '/', '-c', path, '-o', core,
+         'biosdisk', 'linux')
+    with open(os.path.join(modules, 'boot.img'), 'rb') as f:
+        image = f.read()
+    with open(core, 'rb') as f:
+        image += f.read()
+    return image
+
+
+def _build_linux_guest(modules, vmlinuz):
+    """A raw disk: GRUB, the kernel, the initramfs, each by its place."""
+    initrd = os.path.join(IMAGE, 'linux-guest.cpio')
+    with Cpio(initrd) as archive:
+        archive.node('dev/console', 5, 1)
+        archive.copy('bin/busybox', os.path.join(ROOT, 'bin/busybox'))
+        archive.link('bin/sh', 'busybox')
+        archive.copy('init', os.path.join(HERE, 'guests/linux-init'), 0o755)
+        _add_modules(archive, modules, GUEST_MODULES)
+    with open(os.path.join(HERE, 'guests/grub.cfg'), encoding='utf-8') as f:
+        # GRUB's first parser knows no comments.
+        config = ''.join(line for line in f if not line.startswith('#'))
+    at = GRUB_SECTORS
+    with open(os.path.join(IMAGE, 'linux.img'), 'wb') as disk:
+        for word, path in (('@KERNEL@', vmlinuz), ('@INITRD@', initrd)):
+            with open(path, 'rb') as f:
+                data = f.read()
+            size = -(-len(data) // SECTOR)
+            disk.seek(at * SECTOR)
+            disk.write(data)
+            config = config.replace(word, f'{at}+{size}')
+            at += size
+        disk.truncate(-(-at // 2048) * 2048 * SECTOR)
+        image = _grub(config)
+        if len(image) > GRUB_SECTORS * SECTOR:
+            raise Trouble(f'GRUB takes {len(image)} bytes, more than the '
+                          f'{GRUB_SECTORS} sectors kept for it')
+        disk.seek(0)
+        disk.write(image)
+
+
 def _build_dom0(modules):
     with Cpio(DOM0) as archive:
         archive.node('dev/console', 5, 1)
@@ -213,14 +277,12 @@ def _build_dom0(modules):
         _add_programs(archive, PROGRAMS)
         for name in DATA:
             archive.copy(name, resolve(os.path.join(ROOT, name), ROOT))
-        _add_modules(archive, modules.closure(DOM0_MODULES))
+        _add_modules(archive, modules, DOM0_MODULES)
         archive.data('etc/passwd', b'root:x:0:0:root:/root:/bin/sh\n')
         archive.data('etc/group', b'root:x:0:\n')
         archive.data('etc/xen/xl.conf', b'autoballoon="0"\n')
         for name in ('bootsector.img', 'linux.img'):
-            path = os.path.join(IMAGE, name)
-            if os.path.exists(path):
-                archive.copy('guests/' + name, path)
+            archive.copy('guests/' + name, os.path.join(IMAGE, name), 0o644)
 
 
 def _build(key):
@@ -236,6 +298,7 @@ def _build(key):
     modules = _Modules()
     _build_helpers()
     _build_boot_sector_guest()
+    _build_linux_guest(modules, vmlinuz)
     _build_dom0(modules)
     shutil.rmtree(ROOT)
     with open(STAMP, 'w', encoding='utf-8') as f:
