@@ -44,37 +44,43 @@ static gint compare_ints(gconstpointer a, gconstpointer b)
            *(const int *)a > *(const int *)b;
 }
 
+gboolean page_dir(DIR **ret, GError **errp)
+{
+    g_autofree char *shown = NULL;
+
+    *ret = opendir(page_rundir());
+    if (!*ret && errno != ENOENT) {
+        shown = text_shown(page_rundir());
+        g_set_error(errp, CLI_ERROR,
+                    errno == EACCES ? CLI_PERMISSION : CLI_SYSTEM,
+                    "cannot look into '%s': %s", shown, g_strerror(errno));
+        return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean page_list(GArray **ret, GError **errp)
 {
-    g_autoptr(GArray) list = g_array_new(FALSE, FALSE, sizeof(int));
-    g_autoptr(GError) err = NULL;
-    g_autofree char *shown = NULL;
-    const char *name;
-    GDir *dir;
+    struct dirent *e;
+    GArray *list;
+    DIR *dir;
     int domid;
 
-    dir = g_dir_open(page_rundir(), 0, &err);
-    if (!dir) {
-        if (!g_error_matches(err, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
-            shown = text_shown(page_rundir());
-            g_set_error(errp, CLI_ERROR,
-                        g_error_matches(err, G_FILE_ERROR, G_FILE_ERROR_ACCES)
-                        ? CLI_PERMISSION : CLI_SYSTEM,
-                        "cannot look into '%s': %s", shown,
-                        g_strerror(errno));
-            return FALSE;
+    if (!page_dir(&dir, errp)) {
+        return FALSE;
+    }
+    list = g_array_new(FALSE, FALSE, sizeof(int));
+    while (dir && (e = readdir(dir))) {
+        domid = page_domid(e->d_name);
+        if (domid >= 0) {
+            g_array_append_val(list, domid);
         }
-    } else {
-        while ((name = g_dir_read_name(dir))) {
-            domid = page_domid(name);
-            if (domid >= 0) {
-                g_array_append_val(list, domid);
-            }
-        }
-        g_dir_close(dir);
+    }
+    if (dir) {
+        closedir(dir);
     }
     g_array_sort(list, compare_ints);
-    *ret = g_steal_pointer(&list);
+    *ret = list;
     return TRUE;
 }
 

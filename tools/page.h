@@ -7,6 +7,7 @@
 #ifndef PULSAR_PAGE_H
 #define PULSAR_PAGE_H
 
+#include <dirent.h>
 #include <glib.h>
 #include <sys/types.h>
 
@@ -34,10 +35,14 @@ const char *page_rundir(void);
 int page_domid(const char *file);
 
 /**
+ * page_dir: open the folder of the pages
+ * @ret: it, or NULL when it does not exist, which is an empty one
+ */
+gboolean page_dir(DIR **ret, GError **errp);
+
+/**
  * page_list: the domains that have a page
  * @ret: int, in ascending order; to be freed by the caller
- *
- * A folder that does not exist holds no page.
  */
 gboolean page_list(GArray **ret, GError **errp);
 

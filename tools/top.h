@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pulsar top: what its parts share.
+ */
+#ifndef PULSAR_TOP_H
+#define PULSAR_TOP_H
+
+#include "report.h"
+
+#define TOP_INTERVAL_MIN  0.1
+#define TOP_INTERVAL_MAX  3600
+
+/**
+ * top_select: the VMs that are to be shown
+ * @set: what was sampled
+ * @wanted: names, domain ids and UUIDs, char *; NULL or empty for all
+ *
+ * Returns: Vm that belong to @set; free with g_ptr_array_unref().
+ */
+GPtrArray *top_select(VmSet *set, GPtrArray *wanted);
+
+/** struct TopSettings: what the interactive screen begins with */
+typedef struct TopSettings {
+    double interval;
+    const Column *sort;
+    gboolean reverse;
+    GPtrArray *wanted;
+} TopSettings;
+
+/**
+ * top_screen: show the VMs on this terminal until the user leaves
+ * @set: already sampled once
+ */
+gboolean top_screen(VmSet *set, TopSettings *settings, GError **errp);
+
+/** vm_is_called: does the user mean @vm when he says @what? */
+gboolean vm_is_called(const Vm *vm, const char *what);
+
+#endif /* PULSAR_TOP_H */
