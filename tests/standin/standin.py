@@ -518,11 +518,16 @@ def switches(pid):
                                                 encoding='utf-8') as f:
             text = f.read()
             fields = dict(re.findall(
-                r'^(Name|Pid|voluntary_ctxt_switches|'
+                r'^(Name|State|Pid|voluntary_ctxt_switches|'
                 r'nonvoluntary_ctxt_switches):\t(.*)$', text, re.M))
+            if fields['State'][0] in 'ZX':
+                continue
             counts[int(fields['Pid'])] = (
                 fields['Name'], int(fields['voluntary_ctxt_switches']),
                 int(fields['nonvoluntary_ctxt_switches']))
+    if not counts:
+        # Who is dead does not wake either; that must not count as silence.
+        raise Failure(f'process {pid} is gone')
     return counts
 
 

@@ -199,48 +199,43 @@ def prompt(b, m, viewer, name, act, stock='either'):
         expect(took < 0.6, f'seen after {took:.2f} s')
 
 
-@group(alone=False)
-def back_by_input(b):
-    with graphics_machine(b) as m:
-        viewer = looking(m)
-        prompt(b, m, viewer, "a viewer's pointer brings back the full rate",
-               lambda: viewer.pointer(10, 10))
+def press_key(_, viewer):
+    viewer.key(0x61, True)
+    viewer.key(0x61, False)
 
 
-@group(alone=False)
-def back_by_key(b):
-    with graphics_machine(b) as m:
-        viewer = looking(m)
-
-        def press():
-            viewer.key(0x61, True)
-            viewer.key(0x61, False)
-        prompt(b, m, viewer, "a viewer's key brings back the full rate",
-               press)
+def move_cursor(m, _):
+    m.guest.outb(0x3d4, 0x0e)
+    m.guest.outb(0x3d5, 0x01)
 
 
-@group(alone=False)
-def back_by_request(b):
-    with graphics_machine(b) as m:
-        viewer = m.view()
-        viewer.request(incremental=False, width=64, height=64)
-        viewer.update()
-        viewer.request(width=64, height=64)
-        prompt(b, m, viewer, "a viewer's new request area brings back the "
-                             'full rate',
-               viewer.request)
+# name of the group, of the case, what the viewer looks at first, what is done
+PROMPTS = [
+    ('back_by_input', "a viewer's pointer", 640,
+     lambda m, viewer: viewer.pointer(10, 10)),
+    ('back_by_key', "a viewer's key", 640, press_key),
+    ('back_by_request', "a viewer's new request area", 64,
+     lambda m, viewer: viewer.request()),
+    ('back_by_access', 'a display access', 640, move_cursor),
+]
 
 
-@group(alone=False)
-def back_by_access(b):
-    with graphics_machine(b) as m:
-        viewer = looking(m)
+def prompt_group(name, title, width, act):
+    def run(b):
+        with graphics_machine(b) as m:
+            viewer = m.view()
+            viewer.request(incremental=False, width=width)
+            viewer.update()
+            viewer.request(width=width)
+            prompt(b, m, viewer, f'{title} brings back the full rate',
+                   lambda: act(m, viewer))
+            viewer.close()
+    run.__name__ = name
+    group(alone=False)(run)
 
-        def touch():
-            m.guest.outb(0x3d4, 0x0e)
-            m.guest.outb(0x3d5, 0x01)
-        prompt(b, m, viewer, 'a display access brings back the full rate',
-               touch)
+
+for parameters in PROMPTS:
+    prompt_group(*parameters)
 
 
 @group(alone=False)
