@@ -16,7 +16,7 @@ say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' $1 $2)
 
 -include $(B)/config.mk
 
-SUITES := scripts patches unit fuzz standin xenhost
+SUITES := scripts patches unit fuzz tool standin xenhost
 TESTS := check $(addprefix check-,$(SUITES))
 FRESH := $(TESTS) demo bench
 
@@ -45,7 +45,9 @@ else
 # The device model, and the same source without our patches. Both trees are
 # told of a patch that changed, and write only the files that it changes.
 # ccache, where there is one, gives the one what it compiled for the other.
-NINJA := CCACHE_BASEDIR=$(abspath $(B)) ninja $(if $(filter 1,$(V)),-v) \
+# One make at a time: two would spoil each other's objects.
+BUILD := flock $(B)/.lock env CCACHE_BASEDIR=$(abspath $(B)) ninja \
+    $(if $(filter 1,$(V)),-v,$(shell [ -t 1 ] || echo --quiet)) \
     $(filter -j%,$(MAKEFLAGS))
 PATCHES := patches/series $(addprefix patches/,$(shell \
     sed 's/[[:space:]]*\(\#.*\)\?$$//; /^$$/d' patches/series))
@@ -53,10 +55,11 @@ PATCHING := $(PATCHES) build-aux/patch-tree build-aux/series.py
 
 $(B)/src/.pulsar-tree: $(PATCHING)
 	$(call say,PATCH,$(B)/src)
-	$(Q)build-aux/patch-tree $(upstream) $(B)/src
+	$(Q)flock $(B)/.lock build-aux/patch-tree $(upstream) $(B)/src
 
 $(B)/qemu-system-i386: $(B)/src/.pulsar-tree FORCE
-	$(Q)$(NINJA) -C $(B)/qemu qemu-system-i386
+	$(call say,BUILD,$@)
+	$(Q)$(BUILD) -C $(B)/qemu qemu-system-i386
 	$(Q)ln -sfn qemu/qemu-system-i386 $@
 
 stock: $(B)/stock/qemu-system-i386
@@ -73,7 +76,8 @@ $(B)/stock/qemu/.configured: $(B)/config.mk | $(B)/stock/src/.pulsar-tree
 
 $(B)/stock/qemu-system-i386: $(B)/stock/src/.pulsar-tree \
     $(B)/stock/qemu/.configured FORCE
-	$(Q)$(NINJA) -C $(B)/stock/qemu qemu-system-i386
+	$(call say,BUILD,$@)
+	$(Q)$(BUILD) -C $(B)/stock/qemu qemu-system-i386
 	$(Q)ln -sfn qemu/qemu-system-i386 $@
 
 # The command. tools/rules.mk, where it exists, adds to these variables.
@@ -126,12 +130,16 @@ endif
 
 # The tests, their packages first; those of scripts and patches build nothing.
 check check-standin check-xenhost: all stock
-	$(Q)build-aux/need-packages check fuzz xenhost
+	$(Q)build-aux/need-packages check fuzz tool xenhost
 	$(Q)tests/run $(if $(filter check,$@),$(SUITES),$(@:check-%=%))
 
-check-unit:
-	$(Q)build-aux/need-packages check
-	$(Q)tests/run unit
+check-unit check-fuzz:
+	$(Q)build-aux/need-packages check $(filter fuzz,$(@:check-%=%))
+	$(Q)tests/run $(@:check-%=%)
+
+check-tool: tool
+	$(Q)build-aux/need-packages check tool
+	$(Q)tests/run tool
 
 check-scripts check-patches:
 	$(Q)QEMU_SOURCE="$(QEMU_SOURCE)" tests/run $(@:check-%=%)
@@ -188,5 +196,5 @@ help:
 #: At any time, also in a fresh clone (they configure by themselves):
 #:   make demo         idle wakes of stock and of Pulsar on real Xen
 #:                     (SECONDS=300: the five minutes; default 60)
-#:   make check        all tests; check-scripts, check-patches, check-unit,
-#:                     check-standin and check-xenhost run one suite
+#:   make check        all tests; check-SUITE runs one suite of scripts, patches,
+#:                     unit, fuzz, tool, standin and xenhost
