@@ -6,12 +6,14 @@
 #include "qemu/osdep.h"
 #include "system/xen.h"
 #include "hw/xen/pulsar/pulsar-hooks.h"
+#include "trace.h"
 
 bool pulsar_check_update_timer(QEMUTimer *update_timer)
 {
     if (!xen_enabled()) {
         return false;
     }
+    trace_pulsar_rtc_timer_stopped();
     timer_del(update_timer);
     return true;
 }

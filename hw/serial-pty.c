@@ -11,6 +11,7 @@
 #include "qemu/main-loop.h"
 #include "chardev/char.h"
 #include "hw/xen/pulsar/pulsar-hooks.h"
+#include "trace.h"
 
 /* What is held per pty, from its first time alone until it is finalized. */
 typedef struct PtyWatch {
@@ -39,6 +40,7 @@ static void pty_slave_opened(void *opaque)
     while (read(w->fd, events, sizeof(events)) > 0) {
         continue;
     }
+    trace_pulsar_pty_opened(w->chr->label);
     qemu_chr_be_update_read_handlers(w->chr, w->chr->gcontext);
 }
 
@@ -76,15 +78,15 @@ bool pulsar_pty_chr_rearm_timer(Chardev *chr)
     if (!watches) {
         watches = g_hash_table_new_full(NULL, NULL, NULL, pty_watch_free);
     }
-    if (g_hash_table_contains(watches, chr)) {
-        return true;
-    }
-    w = pty_watch_new(chr);
+    w = g_hash_table_lookup(watches, chr);
     if (!w) {
-        return false;
+        w = pty_watch_new(chr);
+        if (w) {
+            g_hash_table_insert(watches, chr, w);
+        }
     }
-    g_hash_table_insert(watches, chr, w);
-    return true;
+    trace_pulsar_pty_wait(chr->label, w != NULL);
+    return w != NULL;
 }
 
 void pulsar_char_pty_finalize(Chardev *chr)

@@ -12,7 +12,9 @@
 #include "qemu/lockable.h"
 #include "qemu/thread.h"
 #include "qemu/timer.h"
+#include "chardev/char.h"
 #include "hw/xen/pulsar/pulsar-hooks.h"
+#include "channel-name.h"
 #include "ledger-glue.h"
 
 /*
@@ -198,7 +200,15 @@ PulsarLedger *pulsar_ledger_self(void)
 
 void pulsar_ledger_count(int cause, uint32_t times)
 {
-    pulsar_ledger_event(&ledger, cause, times, in_main_loop);
+    pulsar_ledger_event(&ledger, cause, times,
+                        in_main_loop ? PULSAR_CLAIM : PULSAR_CLAIM_NONE);
+}
+
+/* For what only passes on an event: the cause is what it leads to. */
+static void count_weakly(int cause)
+{
+    pulsar_ledger_event(&ledger, cause, 1,
+                        in_main_loop ? PULSAR_CLAIM_WEAK : PULSAR_CLAIM_NONE);
 }
 
 void pulsar_main_loop_sleep(int64_t timeout_ns)
@@ -229,10 +239,23 @@ void pulsar_aio_dispatch_handler(void *fn)
 void pulsar_aio_bh_call(const char *name)
 {
     CauseSlot *slot = find_slot(name, PULSAR_CAUSE_BH);
+    int cause = slot->key ? slot->cause
+                          : add_cause(name, PULSAR_CAUSE_BH, "bh", name);
 
-    pulsar_ledger_count(slot->key ? slot->cause
-                                  : add_cause(name, PULSAR_CAUSE_BH, "bh",
-                                              name), 1);
+    if (g_str_equal(name, "co_schedule_bh_cb") ||
+        g_str_equal(name, "notify_event_cb")) {
+        count_weakly(cause);
+    } else {
+        pulsar_ledger_count(cause, 1);
+    }
+}
+
+void pulsar_monitor_qmp_dispatch(Chardev *chr)
+{
+    g_autofree char *text = g_strdup_printf("qmp:%s", chr->label ?: "");
+
+    pulsar_ledger_count(pulsar_ledger_cause(&ledger, PULSAR_CAUSE_OTHER, text),
+                        1);
 }
 
 void pulsar_qio_channel_dispatch(const char *name)
@@ -245,7 +268,7 @@ void pulsar_qio_channel_dispatch(const char *name)
     int *guess = &guesses[((uintptr_t)name >> 4) % ARRAY_SIZE(guesses)];
     char text[PULSAR_LEDGER_CAUSE_NAME];
 
-    snprintf(text, sizeof(text), "fd:%s", name ? name : "channel");
+    pulsar_channel_cause(name, text, sizeof(text));
     if (strcmp(pulsar_ledger_causes(ledger.page)[*guess].name, text)) {
         *guess = pulsar_ledger_cause(&ledger, PULSAR_CAUSE_FD, text);
     }
@@ -345,4 +368,9 @@ bool pulsar_ledger_open(const char *path, const PulsarLedgerOwner *owner,
     page_fd = fd;
     atexit(ledger_end);
     return true;
+}
+
+const char *pulsar_ledger_path(void)
+{
+    return page_path;
 }

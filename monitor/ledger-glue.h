@@ -52,4 +52,11 @@ typedef struct PulsarLedgerOwner {
 bool pulsar_ledger_open(const char *path, const PulsarLedgerOwner *owner,
                         char **ret_why);
 
+/**
+ * pulsar_ledger_path: the file behind the page
+ *
+ * Returns: NULL when the ledger is in memory only; owned by the ledger.
+ */
+const char *pulsar_ledger_path(void);
+
 #endif /* PULSAR_LEDGER_GLUE_H */

@@ -108,6 +108,7 @@ void pulsar_ledger_init(PulsarLedger *l, void *page, uint64_t now_ns)
     l->page = page;
     l->now_ns = now_ns;
     l->wake_cause = -1;
+    l->weak_cause = -1;
 
     memcpy(h->magic, PULSAR_LEDGER_MAGIC, sizeof(h->magic));
     h->major = PULSAR_LEDGER_MAJOR;
@@ -191,6 +192,7 @@ void pulsar_ledger_woken(PulsarLedger *l, uint64_t now_ns, bool slept)
     l->awake = true;
     l->awake_since_ns = now_ns;
     l->wake_cause = -1;
+    l->weak_cause = -1;
 
     page_lock(h);
     h->total.wakes++;
@@ -209,13 +211,16 @@ void pulsar_ledger_sleep(PulsarLedger *l, uint64_t now_ns)
     l->awake = false;
 
     page_lock(h);
-    if (l->wake_cause < 0) {
+    if (l->wake_cause >= 0) {
+        cause = &pulsar_ledger_causes(l->page)[l->wake_cause];
+    } else if (l->weak_cause >= 0) {
+        cause = &pulsar_ledger_causes(l->page)[l->weak_cause];
+        cause->wakes++;
+    } else {
         cause = &pulsar_ledger_causes(l->page)[PULSAR_LEDGER_UNCLAIMED];
         cause->wakes++;
         cause->events++;
         cause->last_ns = l->awake_since_ns;
-    } else {
-        cause = &pulsar_ledger_causes(l->page)[l->wake_cause];
     }
     if (now_ns > l->awake_since_ns) {
         cause->busy_ns += now_ns - l->awake_since_ns;
@@ -224,18 +229,20 @@ void pulsar_ledger_sleep(PulsarLedger *l, uint64_t now_ns)
 }
 
 void pulsar_ledger_event(PulsarLedger *l, int cause, uint32_t times,
-                         bool main_thread)
+                         PulsarClaim claim)
 {
     PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
     PulsarLedgerCause *c = &pulsar_ledger_causes(l->page)[cause];
-    uint64_t now_ns = main_thread ? l->now_ns : monotonic_ns();
+    uint64_t now_ns = claim != PULSAR_CLAIM_NONE ? l->now_ns : monotonic_ns();
 
     page_lock(h);
     c->events += times;
     c->last_ns = now_ns;
-    if (main_thread && l->awake && l->wake_cause < 0) {
+    if (claim == PULSAR_CLAIM && l->awake && l->wake_cause < 0) {
         l->wake_cause = cause;
         c->wakes++;
+    } else if (claim == PULSAR_CLAIM_WEAK && l->weak_cause < 0) {
+        l->weak_cause = cause;
     }
     add_counts(&h->total, c->class_, times);
     add_counts(&current_row(l->page, now_ns)->n, c->class_, times);

@@ -21,6 +21,7 @@
  * @awake_since_ns: when the main loop last returned from sleep
  * @awake: the main loop has woken and not gone to sleep since
  * @wake_cause: cause of the wake, or -1 while nobody has claimed it
+ * @weak_cause: cause of the wake if nobody does, or -1
  */
 typedef struct PulsarLedger {
     void *page;
@@ -28,6 +29,7 @@ typedef struct PulsarLedger {
     uint64_t awake_since_ns;
     bool awake;
     int wake_cause;
+    int weak_cause;
 } PulsarLedger;
 
 /* Causes that every page has; more are added as they occur. */
@@ -97,16 +99,23 @@ void pulsar_ledger_woken(PulsarLedger *l, uint64_t now_ns, bool slept);
  */
 void pulsar_ledger_sleep(PulsarLedger *l, uint64_t now_ns);
 
+/** Whether an event is the cause of the wake that it belongs to. */
+typedef enum PulsarClaim {
+    PULSAR_CLAIM_NONE,  /* it came in another thread */
+    PULSAR_CLAIM,       /* it is, when it is the first that can be */
+    PULSAR_CLAIM_WEAK,  /* it only passes on what woke us: it is when nothing
+                         * else claims the wake */
+} PulsarClaim;
+
 /**
  * pulsar_ledger_event: something was dispatched
  * @l: the ledger
  * @cause: from pulsar_ledger_cause()
- * @times: how often, at least 1 (a whole drained ring is one call)
- * @main_thread: the caller is the main loop's thread, so the first event
- *               after a wake is that wake's cause
+ * @times: how often; a whole drained ring is one call
+ * @claim: anything but PULSAR_CLAIM_NONE in the main loop's thread only
  */
 void pulsar_ledger_event(PulsarLedger *l, int cause, uint32_t times,
-                         bool main_thread);
+                         PulsarClaim claim);
 
 /** Why a page cannot be read. */
 typedef enum PulsarLedgerError {

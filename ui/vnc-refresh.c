@@ -9,6 +9,7 @@
 #include "ui/vnc.h"
 #include "display-touched.h"
 #include "pace.h"
+#include "trace.h"
 
 bool pulsar_display_slow;
 
@@ -39,6 +40,7 @@ static void note_activity(void)
 /* Due at once, whenever the last refresh was. */
 static void refresh_now(VncDisplay *vd)
 {
+    trace_pulsar_vnc_refresh_at_once(vd);
     note_activity();
     update_displaychangelistener(&vd->dcl, 0);
 }
@@ -62,6 +64,7 @@ void pulsar_vnc_connect(VncDisplay *vd)
     if (!watched) {
         watched = g_hash_table_new(NULL, NULL);
     }
+    trace_pulsar_vnc_watched(vd, true);
     g_hash_table_insert(watched, vd, NULL);
     gui_setup_refresh(vd->dcl.ds);
     refresh_now(vd);
@@ -78,6 +81,7 @@ void pulsar_vnc_disconnect_finish(VncState *vs)
         g_hash_table_remove(areas, vs);
     }
     if (QTAILQ_EMPTY(&vs->vd->clients)) {
+        trace_pulsar_vnc_watched(vs->vd, false);
         g_hash_table_remove(watched, vs->vd);
         pulsar_display_slow &= g_hash_table_size(watched) > 0;
         gui_setup_refresh(vs->vd->dcl.ds);
@@ -118,6 +122,7 @@ void pulsar_vnc_refresh(VncDisplay *vd, bool changed)
                               GUI_REFRESH_INTERVAL_IDLE);
         pulsar_display_slow = true;
     }
+    trace_pulsar_vnc_interval(vd, vd->dcl.update_interval);
     if (changed != again) {
         g_hash_table_insert(watched, vd, GINT_TO_POINTER(changed));
     }
@@ -137,6 +142,7 @@ void pulsar_display_touched(void)
     GHashTableIter iter;
     gpointer vd;
 
+    trace_pulsar_display_touched();
     pulsar_display_slow = false;
     if (watched) {
         g_hash_table_iter_init(&iter, watched);

@@ -13,6 +13,7 @@
 #include "bufring.h"
 #include "ioreq-causes.h"
 #include "pulsar-hooks.h"
+#include "trace.h"
 
 /* One device model serves one guest through one ring. */
 static struct {
@@ -101,6 +102,7 @@ static unsigned int drain_and_continue(void)
     bool left;
 
     slots = drain(&entries, &left);
+    trace_pulsar_bufioreq_drain(slots, entries, left);
     pulsar_bufpace_drained(&ring.pace, entries);
     if (left) {
         qemu_bh_schedule(ring.more);
@@ -123,12 +125,15 @@ static void arm_tick(void)
 static void ring_tick(void *opaque)
 {
     XenIOState *state = ring.state;
+    bool again;
 
     drain_and_continue();
     if (ring.broken) {
         return;
     }
-    if (pulsar_bufpace_tick(&ring.pace)) {
+    again = pulsar_bufpace_tick(&ring.pace);
+    trace_pulsar_bufioreq_tick(again);
+    if (again) {
         arm_tick();
     } else {
         /* A write that came before the unmask fires right after it. */
@@ -149,13 +154,16 @@ static void ring_setup(XenIOState *state)
 void pulsar_cpu_get_ioreq(XenIOState *state)
 {
     int64_t now = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+    bool at_once;
 
     ring_setup(state);
     ring.own_event = true;
     if (ring.broken) {
         return; /* and the port stays masked */
     }
-    if (pulsar_bufpace_event(&ring.pace, now)) {
+    at_once = pulsar_bufpace_event(&ring.pace, now);
+    trace_pulsar_bufioreq_event(at_once);
+    if (at_once) {
         /*
          * Unmasked before the ring is drained: a write that comes in
          * meanwhile either is seen by the drain or fires again.

@@ -10,6 +10,7 @@
 #include "ioreq-causes.h"
 #include "ioreq-check.h"
 #include "pulsar-hooks.h"
+#include "trace.h"
 
 static bool have_vmport(void)
 {
@@ -28,6 +29,7 @@ static void refuse(ioreq_t *req, const char *fault)
 {
     static bool complained;
 
+    trace_pulsar_ioreq_refused(fault, req->type, req->size, req->count);
     if (!complained) {
         complained = true;
         warn_report("xen: an I/O request with %s (type %u, size %u, count %u, "

@@ -11,6 +11,7 @@
 #ifndef PULSAR_HOOKS_H
 #define PULSAR_HOOKS_H
 
+#include "monitor/monitor.h"
 #include "qemu/timer.h"
 
 struct Chardev;
@@ -78,6 +79,24 @@ void pulsar_aio_bh_call(const char *name);
  * Any thread with a GMainContext. Counts; may not block.
  */
 void pulsar_qio_channel_dispatch(const char *name);
+
+/**
+ * pulsar_monitor_qmp_dispatch: from monitor_qmp_dispatch() (monitor/qmp.c)
+ * @chr: the chardev of the monitor whose command is executed next
+ *
+ * Main loop thread, or the monitors' I/O thread for an out-of-band command.
+ * Counts; may not block.
+ */
+void pulsar_monitor_qmp_dispatch(struct Chardev *chr);
+
+/**
+ * hmp_info_wakeups: from the table of HMP commands (hmp-commands-info.hx)
+ * @mon: the monitor to print to
+ * @qdict: the command's arguments; it has none
+ *
+ * "info wakeups": prints what QMP query-wakeups tells.
+ */
+void hmp_info_wakeups(Monitor *mon, const QDict *qdict);
 
 /* ---- xen/: waiting for the guest and serving it --------------------- */
 

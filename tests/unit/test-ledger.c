@@ -596,6 +596,29 @@ static void test_two_writers_lose_nothing(void **state)
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
+/* What passes an event on is the cause only when it leads to nothing. */
+static void test_a_weak_claim_gives_way(void **state)
+{
+    Fixture *f = *state;
+    int weak = pulsar_ledger_cause(&f->l, PULSAR_CAUSE_BH, "bh:weak");
+    int real = pulsar_ledger_cause(&f->l, PULSAR_CAUSE_OTHER, "qmp:real");
+    PulsarLedgerCause *causes = pulsar_ledger_causes(f->page);
+
+    pulsar_ledger_woken(&f->l, START + 1, true);
+    pulsar_ledger_event(&f->l, weak, 1, PULSAR_CLAIM_WEAK);
+    pulsar_ledger_event(&f->l, real, 1, PULSAR_CLAIM);
+    pulsar_ledger_sleep(&f->l, START + 2);
+    assert_int_equal(causes[weak].wakes, 0);
+    assert_int_equal(causes[real].wakes, 1);
+
+    pulsar_ledger_woken(&f->l, START + 3, true);
+    pulsar_ledger_event(&f->l, weak, 1, PULSAR_CLAIM_WEAK);
+    pulsar_ledger_sleep(&f->l, START + 9);
+    assert_int_equal(causes[weak].wakes, 1);
+    assert_int_equal(causes[weak].busy_ns, 6);
+    assert_int_equal(causes[PULSAR_LEDGER_UNCLAIMED].wakes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -605,6 +628,7 @@ int main(void)
         TEST(unclaimed_wake),
         TEST(poll_without_sleep),
         TEST(other_thread_does_not_claim),
+        TEST(a_weak_claim_gives_way),
         TEST(rows),
         TEST(rows_come_round),
         TEST(late_clock),

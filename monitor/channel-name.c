@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Names of channels: see channel-name.h.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "channel-name.h"
+
+/* The first that a name begins with decides; longer ones stand first. */
+static const struct {
+    const char *begins;
+    const char *becomes;
+    int keep_rest;
+} kinds[] = {
+    { "chardev-tcp-listener-", "chardev-listener:", 1 },
+    { "chardev-tcp-server-", "chardev:", 1 },
+    { "chardev-tcp-client-", "chardev:", 1 },
+    { "chardev-file-in-", "chardev:", 1 },
+    { "chardev-file-out-", "chardev:", 1 },
+    { "chardev-websocket-server-", "chardev:", 1 },
+    { "chardev-tls-server-", "chardev:", 1 },
+    { "chardev-tls-client-", "chardev:", 1 },
+    { "chardev-pty-", "chardev:", 1 },
+    { "chardev-udp-", "chardev:", 1 },
+    { "vnc-listen", "vnc:listener", 0 },
+    { "vnc-ws-listen", "vnc:listener", 0 },
+    { "vnc-", "vnc:client", 0 },
+};
+
+void pulsar_channel_cause(const char *channel, char *ret, size_t size)
+{
+    size_t i, len;
+
+    for (i = 0; channel && i < sizeof(kinds) / sizeof(*kinds); i++) {
+        len = strlen(kinds[i].begins);
+        if (!strncmp(channel, kinds[i].begins, len)) {
+            snprintf(ret, size, "%s%s", kinds[i].becomes,
+                     kinds[i].keep_rest ? channel + len : "");
+            return;
+        }
+    }
+    snprintf(ret, size, "fd:%s", channel ? channel : "channel");
+}
