@@ -12,7 +12,6 @@
 #include "text.h"
 
 #define HELP_COLUMN  28
-#define HELP_WIDTH   79
 
 G_DEFINE_QUARK(pulsar-cli-error, cli_error)
 
@@ -245,27 +244,6 @@ char **cli_parse(const CliCommand *cmd, char **argv, gboolean *ret_help,
     return (char **)g_ptr_array_free(g_steal_pointer(&rest), FALSE);
 }
 
-/* @text, broken between words; @column is where the first line begins. */
-static void print_wrapped(const char *text, int indent, int column)
-{
-    g_auto(GStrv) words = g_strsplit(text, " ", -1);
-    gboolean first = TRUE;
-    int i, len;
-
-    for (i = 0; words[i]; i++) {
-        len = text_width(words[i]);
-        if (!first && column + 1 + len > HELP_WIDTH) {
-            printf("\n%*s", indent, "");
-            column = indent;
-            first = TRUE;
-        }
-        printf("%s%s", first ? "" : " ", words[i]);
-        column += len + !first;
-        first = FALSE;
-    }
-    putchar('\n');
-}
-
 static void print_option(const CliOption *opt)
 {
     g_autofree char *left = NULL;
@@ -283,7 +261,7 @@ static void print_option(const CliOption *opt)
     } else {
         printf("%*s", HELP_COLUMN - len, "");
     }
-    print_wrapped(opt->help, HELP_COLUMN, HELP_COLUMN);
+    text_print(opt->help, HELP_COLUMN, HELP_COLUMN);
 }
 
 void cli_help_options(const CliOption *options)
@@ -301,7 +279,7 @@ void cli_help(const CliCommand *cmd)
 {
     printf("Usage: pulsar %s [OPTION]...%s%s\n\n", cmd->name,
            cmd->args ? " " : "", cmd->args ? cmd->args : "");
-    print_wrapped(cmd->text, 0, 0);
+    text_print(cmd->text, 0, 0);
     cli_help_options(cmd->options);
 }
 

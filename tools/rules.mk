@@ -7,5 +7,6 @@ TOOL_SOURCES += monitor/ledger.c xen/options.c
 TOOL_PACKAGES += glib-2.0 ncursesw json-c xenstore
 
 $(B)/tool/%.o: TOOL_CFLAGS += -Wno-missing-field-initializers \
+    -Wno-unused-parameter \
     -DPULSAR_SYSCONFDIR='"$(sysconfdir)"' -DPULSAR_RUNDIR='"/run/pulsar"'
 $(B)/pulsar: TOOL_LIBS += -lm

@@ -9,6 +9,7 @@
 
 #include "cli.h"
 #include "lookup.h"
+#include "settings.h"
 #include "text.h"
 
 static struct {
@@ -24,50 +25,9 @@ static const CliOption options[] = {
     { }
 };
 
-typedef struct Setting {
-    char *key, *value, *source; /* clean */
-} Setting;
-
-static void free_setting(gpointer data)
-{
-    Setting *s = data;
-
-    g_free(s->key);
-    g_free(s->value);
-    g_free(s->source);
-    g_free(s);
-}
-
-/* The lines "key=value<TAB>source" of the page's text. */
-static GPtrArray *read_settings(const VmPage *vm)
-{
-    GPtrArray *list = g_ptr_array_new_with_free_func(free_setting);
-    g_auto(GStrv) lines = g_strsplit(page_text(vm->snapshot), "\n", -1);
-    char **line, *equals, *tab;
-    Setting *s;
-
-    for (line = lines; *line; line++) {
-        equals = strchr(*line, '=');
-        if (!equals) {
-            continue;
-        }
-        *equals = 0;
-        tab = strchr(equals + 1, '\t');
-        if (tab) {
-            *tab = 0;
-        }
-        s = g_new0(Setting, 1);
-        s->key = text_clean(*line);
-        s->value = text_clean(equals + 1);
-        s->source = text_clean(tab ? tab + 1 : "");
-        g_ptr_array_add(list, s);
-    }
-    return list;
-}
-
 static void print_text(const VmPage *vm)
 {
-    g_autoptr(GPtrArray) list = read_settings(vm);
+    g_autoptr(GPtrArray) list = settings_parse(page_text(vm->snapshot));
     g_autofree char *title = vmpage_title(vm);
     g_autofree char *name = text_shown(title);
     guint i;
@@ -89,7 +49,7 @@ static void print_text(const VmPage *vm)
 
 static void print_json(const VmPage *vm)
 {
-    g_autoptr(GPtrArray) list = read_settings(vm);
+    g_autoptr(GPtrArray) list = settings_parse(page_text(vm->snapshot));
     json_object *o = json_object_new_object();
     json_object *settings = json_object_new_object();
     guint i;

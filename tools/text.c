@@ -2,10 +2,12 @@
 /*
  * Text that comes from elsewhere and goes to a terminal, a table or a file.
  */
-#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "text.h"
+
+#define PRINT_WIDTH 79
 
 static gboolean is_harmless(gunichar c, gboolean utf8)
 {
@@ -90,6 +92,26 @@ char *text_fit(const char *text, int width)
         g_string_append_c(s, '~');
     }
     return g_string_free(s, FALSE);
+}
+
+void text_print(const char *text, int indent, int column)
+{
+    g_auto(GStrv) words = g_strsplit(text, " ", -1);
+    gboolean first = TRUE;
+    int i, len;
+
+    for (i = 0; words[i]; i++) {
+        len = text_width(words[i]);
+        if (!first && column + 1 + len > PRINT_WIDTH) {
+            printf("\n%*s", indent, "");
+            column = indent;
+            first = TRUE;
+        }
+        printf("%s%s", first ? "" : " ", words[i]);
+        column += len + !first;
+        first = FALSE;
+    }
+    putchar('\n');
 }
 
 char *text_rate(double rate)

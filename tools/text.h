@@ -36,6 +36,13 @@ int text_width(const char *text);
  */
 char *text_fit(const char *text, int width);
 
+/**
+ * text_print: print clean @text on lines of up to 79 columns
+ * @indent: blanks before each line but the first
+ * @column: where on its line the first one begins
+ */
+void text_print(const char *text, int indent, int column);
+
 /** text_rate: a number per second in few characters: "0", "0.33", "1302". */
 char *text_rate(double rate);
 

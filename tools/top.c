@@ -67,7 +67,8 @@ static const CliOption options[] = {
     { }
 };
 
-gboolean vm_is_called(const Vm *vm, const char *what)
+/* Does the user mean @vm when he says @what? */
+static gboolean vm_is_called(const Vm *vm, const char *what)
 {
     g_autofree char *clean = text_clean(what);
     g_autofree char *domid = g_strdup_printf("%d", vm->domid);
@@ -95,14 +96,13 @@ GPtrArray *top_select(VmSet *set, GPtrArray *wanted)
     return ret;
 }
 
-/* Every VM that was asked for has to be there at the beginning. */
-static gboolean check_wanted(VmSet *set, GError **errp)
+gboolean top_check_wanted(VmSet *set, GPtrArray *wanted, GError **errp)
 {
     GPtrArray *all = vmset_vms(set);
     guint i, k;
 
-    for (k = 0; opt.domain && k < opt.domain->len; k++) {
-        const char *what = opt.domain->pdata[k];
+    for (k = 0; wanted && k < wanted->len; k++) {
+        const char *what = wanted->pdata[k];
 
         for (i = 0; i < all->len; i++) {
             if (vm_is_called(all->pdata[i], what)) {
@@ -113,13 +113,23 @@ static gboolean check_wanted(VmSet *set, GError **errp)
             g_autofree char *shown = text_shown(what);
 
             g_set_error(errp, CLI_ERROR, CLI_NO_SUCH_VM,
-                        "there is no VM '%s'; --domain takes a domain id, a "
-                        "name or a UUID, and 'pulsar top --once' lists them",
+                        "there is no VM '%s'; accepted are a domain id, a "
+                        "name and a UUID, and 'pulsar top --once' lists them",
                         shown);
             return FALSE;
         }
     }
     return TRUE;
+}
+
+gboolean top_none(gboolean with_stock, GError **errp)
+{
+    g_autofree char *shown = text_shown(page_rundir());
+
+    g_set_error(errp, CLI_ERROR, CLI_NO_VM,
+                "no VM is running here: there is no ledger page in '%s'%s",
+                shown, with_stock ? " and no other device model" : "");
+    return FALSE;
 }
 
 static double clock_seconds(clockid_t id)
@@ -208,6 +218,11 @@ static gboolean write_prometheus(GPtrArray *vms, GError **errp)
     return cli_write_file(opt.prometheus, text, errp);
 }
 
+void top_wait(double seconds)
+{
+    wait_until(clock_seconds(CLOCK_MONOTONIC) + seconds);
+}
+
 /* After one interval: everything that was asked for. */
 static gboolean report(VmSet *set, gboolean first, GError **errp)
 {
@@ -292,7 +307,7 @@ static gboolean run(char **args, GError **errp)
                     "and --batch do without");
         return FALSE;
     }
-    if (!vmset_sample(set, errp) || !check_wanted(set, errp)) {
+    if (!vmset_sample(set, errp) || !top_check_wanted(set, opt.domain, errp)) {
         return FALSE;
     }
     if (!opt.interval) {
@@ -306,11 +321,7 @@ static gboolean run(char **args, GError **errp)
         opt.iterations = 1;
         /* Nothing to be listed; nothing to exceed is fine, however. */
         if (!vmset_vms(set)->len && !opt.prometheus && opt.check < 0) {
-            g_set_error(errp, CLI_ERROR, CLI_NO_VM,
-                        "no VM is running here: there is no ledger page in "
-                        "'%s'%s", page_rundir(), opt.no_stock ? "" :
-                        " and no other device model");
-            return FALSE;
+            return top_none(!opt.no_stock, errp);
         }
     }
     return run_batch(set, errp);

@@ -19,6 +19,19 @@
  */
 GPtrArray *top_select(VmSet *set, GPtrArray *wanted);
 
+/**
+ * top_check_wanted: is every VM that was asked for there?
+ *
+ * Returns: FALSE with an error that names the first one that is not.
+ */
+gboolean top_check_wanted(VmSet *set, GPtrArray *wanted, GError **errp);
+
+/** top_none: say that there is no VM; always FALSE. */
+gboolean top_none(gboolean with_stock, GError **errp);
+
+/** top_wait: let @seconds pass. */
+void top_wait(double seconds);
+
 /** struct TopSettings: what the interactive screen begins with */
 typedef struct TopSettings {
     double interval;
@@ -32,8 +45,5 @@ typedef struct TopSettings {
  * @set: already sampled once
  */
 gboolean top_screen(VmSet *set, TopSettings *settings, GError **errp);
-
-/** vm_is_called: does the user mean @vm when he says @what? */
-gboolean vm_is_called(const Vm *vm, const char *what);
 
 #endif /* PULSAR_TOP_H */

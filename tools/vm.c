@@ -75,6 +75,7 @@ static void vm_free(gpointer data)
     g_free(vm->name);
     g_free(vm->uuid);
     g_free(vm->version);
+    g_free(vm->options);
     g_free(vm->trouble);
     g_free(vm);
 }
@@ -91,6 +92,7 @@ static Vm *vm_new(int domid, gboolean stock)
     vm->name = g_strdup("");
     vm->uuid = g_strdup("");
     vm->version = g_strdup("");
+    vm->options = g_strdup("");
     vm->page_causes = g_ptr_array_new_with_free_func(free_cause);
     vm->thread_causes = g_ptr_array_new_with_free_func(free_cause);
     return vm;
@@ -363,6 +365,10 @@ static void take_header(VmSet *set, Vm *vm)
         set_names(vm, h->name, h->uuid);
         g_free(vm->version);
         vm->version = text_clean(h->version);
+    }
+    if (strcmp(vm->options, page_text(set->buf))) {
+        g_free(vm->options);
+        vm->options = g_strdup(page_text(set->buf));
     }
     vm->priv->header = *h;
     vm->priv->read = TRUE;

@@ -38,6 +38,7 @@ typedef struct Vm {
     char *version;          /* of the device model, clean; "" for stock */
     gboolean stock;
     const char *state;      /* "running", "crashed" … */
+    char *options;          /* the text of its page; see settings_parse() */
     char *trouble;          /* why its page cannot be read, or NULL */
     pid_t pid;              /* 0 when not known */
 

@@ -26,12 +26,17 @@
  *   spin MILLISECONDS     use the processor
  *   sleep TIMES           sleep and wake for a moment, TIMES times
  *   thread NAME TIMES     the same in a thread of that name, which stays
+ *   pty                   open a pseudo terminal, as for a serial port
+ *   serve PATH            listen on a UNIX socket …
+ *   serve PORT            … or on that port of 127.0.0.1
+ *   accept                wait for a client there, and keep it
  *   poke OFFSET VALUE     a 32-bit number into the page, as it is
  *   fill OFFSET LENGTH BYTE
  *   cut LENGTH            truncate the file
  *   exit                  as a device model exits cleanly
  * End of file is a clean exit too; SIGKILL is a crash.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -42,6 +47,8 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,7 +60,7 @@ static PulsarLedger ledger;
 static char *page;
 static const char *path;
 static uint64_t at_ns;
-static int domid, fd = -1;
+static int domid, fd = -1, listener = -1;
 
 static uint64_t clock_ns(clockid_t id)
 {
@@ -210,6 +217,32 @@ static void start_thread(const char *name, unsigned times)
     pthread_barrier_wait(&n->done); /* n stays: the thread may still use it */
 }
 
+static bool open_pty(void)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+
+    return master >= 0 && !grantpt(master) && !unlockpt(master);
+}
+
+static bool serve(const char *where)
+{
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
+    struct sockaddr_in in = {
+        .sin_family = AF_INET,
+        .sin_port = htons(atoi(where)),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    bool tcp = where[0] != '/';
+    struct sockaddr *sa = tcp ? (struct sockaddr *)&in
+                              : (struct sockaddr *)&un;
+
+    snprintf(un.sun_path, sizeof(un.sun_path), "%s", where);
+    listener = socket(sa->sa_family, SOCK_STREAM, 0);
+    return listener >= 0 &&
+           !bind(listener, sa, tcp ? sizeof(in) : sizeof(un)) &&
+           !listen(listener, 1);
+}
+
 static void set_text(char *to, size_t size, char *text)
 {
     unescape(text);
@@ -332,6 +365,12 @@ static bool command(char *line)
             return false;
         }
         start_thread(name, n);
+    } else if (!strcmp(line, "pty")) {
+        return open_pty();
+    } else if (!strcmp(line, "serve")) {
+        return serve(rest);
+    } else if (!strcmp(line, "accept")) {
+        return accept(listener, NULL, NULL) >= 0;
     } else if (!strcmp(line, "exit")) {
         leave();
     } else {
