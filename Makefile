@@ -47,7 +47,7 @@ else
 # ccache, where there is one, gives the one what it compiled for the other.
 # One make at a time: two would spoil each other's objects.
 BUILD := flock $(B)/.lock env CCACHE_BASEDIR=$(abspath $(B)) ninja \
-    $(if $(filter 1,$(V)),-v,$(shell [ -t 1 ] || echo --quiet)) \
+    $(if $(filter 1,$(V)),-v,$(if $(MAKE_TERMOUT),,--quiet)) \
     $(filter -j%,$(MAKEFLAGS))
 PATCHES := patches/series $(addprefix patches/,$(shell \
     sed 's/[[:space:]]*\(\#.*\)\?$$//; /^$$/d' patches/series))
