@@ -1,97 +1,131 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A serial line on a pty that nobody has open: wait for an inotify event
- * instead of asking once a second.
+ * A serial line on a pty that nobody has open: wait for what somebody types,
+ * instead of asking once a second whether somebody has come.
  *
- * poll(2) on the master tells that the last user has gone, but not that a
- * new one has come; opening the slave is an event on its inode.
+ * poll(2) on the master reports a hang-up while nobody has the slave open,
+ * at once and for ever, so nothing can be waited for then. We therefore
+ * open the slave ourselves while we wait: the hang-up ends, and the master
+ * becomes readable as soon as somebody types. Our own open end is closed for
+ * a moment when the guest writes, to find out whether somebody is there to
+ * read it. docs/decisions/pty-without-polling.md tells why not inotify.
  */
 #include "qemu/osdep.h"
-#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "chardev/char.h"
+#include "io/channel-file.h"
 #include "hw/xen/pulsar/pulsar-hooks.h"
 #include "trace.h"
 
-/* What is held per pty, from its first time alone until it is finalized. */
-typedef struct PtyWatch {
+/* A pty that is waited for. */
+typedef struct PtyWait {
     Chardev *chr;
-    int fd;
-} PtyWatch;
+    int master;     /* the chardev's own, not ours to close */
+    int slave;      /* our own open end */
+    int64_t since;  /* when nobody was there, in ns of get_clock() */
+} PtyWait;
 
-static GHashTable *watches; /* Chardev -> PtyWatch */
+/* How long "nobody is there" is believed while the guest goes on writing. */
+#define BELIEVED_NS (5 * SCALE_MS)
 
-static void pty_watch_free(void *opaque)
+static GHashTable *waits; /* Chardev -> PtyWait, while it is waited for */
+
+static PtyWait *find_wait(Chardev *chr)
 {
-    PtyWatch *w = opaque;
+    return waits ? g_hash_table_lookup(waits, chr) : NULL;
+}
 
-    qemu_set_fd_handler(w->fd, NULL, NULL, NULL);
-    close(w->fd);
+static void end_wait(void *opaque)
+{
+    PtyWait *w = opaque;
+
+    qemu_set_fd_handler(w->master, NULL, NULL, NULL);
+    close(w->slave);
     g_free(w);
 }
 
-/* Somebody opened the slave: let the pty look at its own state again. */
-static void pty_slave_opened(void *opaque)
+/*
+ * Somebody has typed. The chardev must look at the pty while our end is still
+ * open: who typed may have gone already, and what was typed would be lost in
+ * the hang-up.
+ */
+static void pty_typed(void *opaque)
 {
-    PtyWatch *w = opaque;
-    char events[sizeof(struct inotify_event) + NAME_MAX + 1];
+    PtyWait *w = opaque;
+    Chardev *chr = w->chr;
 
-    /* How many opens there were does not matter: drop them all. */
-    while (read(w->fd, events, sizeof(events)) > 0) {
-        continue;
-    }
-    trace_pulsar_pty_opened(w->chr->label);
-    qemu_chr_be_update_read_handlers(w->chr, w->chr->gcontext);
+    trace_pulsar_pty_typed(chr->label);
+    qemu_set_fd_handler(w->master, NULL, NULL, NULL);
+    g_hash_table_steal(waits, chr);
+    qemu_chr_be_update_read_handlers(chr, chr->gcontext);
+    close(w->slave);
+    g_free(w);
 }
 
-static PtyWatch *pty_watch_new(Chardev *chr)
+static int open_slave(int master)
 {
-    const char *slave = chr->filename;
-    PtyWatch *w;
-    int fd;
+#ifdef TIOCGPTPEER
+    return ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+#else
+    errno = ENOTTY;
+    return -1;
+#endif
+}
 
-    if (!slave || !strstart(slave, "pty:", &slave)) {
-        return NULL;
+bool pulsar_pty_chr_rearm_timer(Chardev *chr, QIOChannel *ioc)
+{
+    PtyWait *w;
+    int master, slave;
+
+    if (!ioc || chr->gcontext) {
+        return false; /* never opened, or of a thread without such handlers */
     }
-    fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (fd < 0) {
-        return NULL;
+    if (find_wait(chr)) {
+        return true;
     }
-    if (inotify_add_watch(fd, slave, IN_OPEN) < 0) {
-        close(fd);
-        return NULL;
+    master = QIO_CHANNEL_FILE(ioc)->fd;
+    slave = open_slave(master);
+    trace_pulsar_pty_wait(chr->label, slave >= 0);
+    if (slave < 0) {
+        warn_report_once("chardev %s: cannot open the other end of the pty "
+                         "(%s): polling it every second until somebody "
+                         "attaches", chr->label, strerror(errno));
+        return false;
     }
-    w = g_new(PtyWatch, 1);
+    w = g_new(PtyWait, 1);
     w->chr = chr;
-    w->fd = fd;
-    qemu_set_fd_handler(fd, pty_slave_opened, NULL, w);
-    return w;
+    w->master = master;
+    w->slave = slave;
+    w->since = get_clock();
+    if (!waits) {
+        waits = g_hash_table_new_full(NULL, NULL, NULL, end_wait);
+    }
+    g_hash_table_insert(waits, chr, w);
+    qemu_set_fd_handler(master, pty_typed, NULL, w);
+    return true;
 }
 
-bool pulsar_pty_chr_rearm_timer(Chardev *chr)
+void pulsar_pty_chr_update_read_handler(Chardev *chr)
 {
-    PtyWatch *w;
+    if (waits) {
+        g_hash_table_remove(waits, chr);
+    }
+}
 
-    if (chr->gcontext) {
-        return false; /* another thread's: its loop has no such handlers */
+bool pulsar_char_pty_chr_write(Chardev *chr)
+{
+    PtyWait *w = find_wait(chr);
+
+    if (w && get_clock() - w->since >= BELIEVED_NS) {
+        /* Looks at the pty without our end; waits again if that was all. */
+        qemu_chr_be_update_read_handlers(chr, chr->gcontext);
     }
-    if (!watches) {
-        watches = g_hash_table_new_full(NULL, NULL, NULL, pty_watch_free);
-    }
-    w = g_hash_table_lookup(watches, chr);
-    if (!w) {
-        w = pty_watch_new(chr);
-        if (w) {
-            g_hash_table_insert(watches, chr, w);
-        }
-    }
-    trace_pulsar_pty_wait(chr->label, w != NULL);
-    return w != NULL;
+    return find_wait(chr) != NULL;
 }
 
 void pulsar_char_pty_finalize(Chardev *chr)
 {
-    if (watches) {
-        g_hash_table_remove(watches, chr);
-    }
+    pulsar_pty_chr_update_read_handler(chr);
 }

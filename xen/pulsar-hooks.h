@@ -16,6 +16,7 @@
 
 struct Chardev;
 struct DisplayChangeListener;
+struct QIOChannel;
 struct EHCIState;
 struct UHCIState;
 struct USBEndpoint;
@@ -165,17 +166,39 @@ void pulsar_options_resolve(void);
 /**
  * pulsar_pty_chr_rearm_timer: from pty_chr_rearm_timer() (chardev/char-pty.c)
  * @chr: a pty whose other side nobody has open
+ * @ioc: its master; NULL when the pty could not be opened
  *
  * Called instead of arming the timer that polls for somebody to attach.
+ * Opens the other side and waits for somebody to type.
  *
- * Returns: true when an event will tell (then no timer is needed); false
- * when the kernel offers none and upstream's timer has to do.
+ * Returns: true when that will be an event (then no timer is needed); false
+ * when upstream's timer has to do.
  */
-bool pulsar_pty_chr_rearm_timer(struct Chardev *chr);
+bool pulsar_pty_chr_rearm_timer(struct Chardev *chr, struct QIOChannel *ioc);
+
+/**
+ * pulsar_pty_chr_update_read_handler: from pty_chr_update_read_handler()
+ * (chardev/char-pty.c)
+ * @chr: the pty that is about to be polled
+ *
+ * Closes our own open end, for upstream takes it for somebody attached.
+ */
+void pulsar_pty_chr_update_read_handler(struct Chardev *chr);
+
+/**
+ * pulsar_char_pty_chr_write: from char_pty_chr_write() (chardev/char-pty.c)
+ * @chr: a pty that is not connected, to which the guest writes
+ *
+ * Finds out whether somebody has attached who has not typed; if so the pty
+ * is connected.
+ *
+ * Returns: true when nobody is there, and what the guest writes is dropped.
+ */
+bool pulsar_char_pty_chr_write(struct Chardev *chr);
 
 /**
  * pulsar_char_pty_finalize: from char_pty_finalize() (chardev/char-pty.c)
- * @chr: the pty that goes away
+ * @chr: the pty that goes away; its master is still open
  *
  * Releases what pulsar_pty_chr_rearm_timer() set up. May be called for a
  * pty that never had anything set up.

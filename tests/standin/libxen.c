@@ -12,8 +12,10 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -1004,22 +1006,21 @@ int listen(int fd, int backlog)
     return r;
 }
 
-/* ---- what the kernel may refuse: its instances are limited by user ----- */
+/* ---- what an old kernel refuses: opening a pty's other end ------------- */
 
-int inotify_init1(int flags)
+int ioctl(int fd, unsigned long request, ...)
 {
-    int (*next)(int) = dlsym(RTLD_NEXT, "inotify_init1");
+    int (*next)(int, unsigned long, ...) = dlsym(RTLD_NEXT, "ioctl");
+    va_list ap;
+    void *argument;
 
-    return shared && failing(SI_inotify_init1) ? -1 : next(flags);
-}
-
-int inotify_add_watch(int fd, const char *path, uint32_t mask)
-{
-    int (*next)(int, const char *, uint32_t) =
-        dlsym(RTLD_NEXT, "inotify_add_watch");
-
-    return shared && failing(SI_inotify_add_watch) ? -1 :
-        next(fd, path, mask);
+    va_start(ap, request);
+    argument = va_arg(ap, void *);
+    va_end(ap);
+    if (request == TIOCGPTPEER && shared && failing(SI_tiocgptpeer)) {
+        return -1;
+    }
+    return next(fd, request, argument);
 }
 
 /* ---- the main loop's sleep, counted ----------------------------------- */

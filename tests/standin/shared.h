@@ -98,8 +98,7 @@
     X(xengnttab_grant_copy)                             \
     X(xengnttab_set_max_grants)                         \
     X(xentoolcore_restrict_all)                         \
-    X(inotify_init1)                                    \
-    X(inotify_add_watch)
+    X(tiocgptpeer)
 
 enum si_call {
 #define SI_ENUM(name) SI_##name,

@@ -91,18 +91,37 @@ def detach(b):
 
 
 @group(alone=False)
-def no_inotify(b):
-    for call in ('inotify_init1', 'inotify_add_watch'):
-        with b.machine(command=None) as m, \
-                b.report.case(f'a pty works without {call}', machine=m):
-            m.guest.run('fault', call, 0, 1000, 24)
-            m.start(xl_command())
-            m.guest.outb(IER, 1)
-            for i in range(3):
-                with Terminal(m.pty()) as terminal:
+def no_tiocgptpeer(b):
+    with b.machine(command=None) as m, \
+            b.report.case('a kernel that cannot open the other end of a '
+                          'pty: polled, and said so', 'fails', m):
+        m.guest.run('fault', 'tiocgptpeer', 0, 1000, 25)
+        m.start(xl_command())
+        m.guest.outb(IER, 1)
+        for i in range(3):
+            with Terminal(m.pty()) as terminal:
+                terminal.type(bytes([0x61 + i]))
+                got = wait_byte(m)
+                expect(got == 0x61 + i, f'{got:#x} arrived')
+        expect(m.output().count('polling it every second') == 1,
+               'the log does not say once that the pty is polled')
+
+
+@group(alone=False)
+def come_and_gone(b):
+    with b.machine() as m:
+        m.guest.outb(IER, 1)
+        path = m.pty()
+        with b.report.case('typed by somebody who has gone already: arrives',
+                           'fails', m):
+            for i in range(5):
+                settle([m.pid], 1, 3)
+                with Terminal(path) as terminal:
                     terminal.type(bytes([0x61 + i]))
-                    got = wait_byte(m)
-                    expect(got == 0x61 + i, f'{got:#x} arrived')
+                got = wait_byte(m, 2000)
+                expect(got == 0x61 + i, f'{got:#x} arrived')
+        with b.report.case('and then: silence', 'fails', m):
+            expect(settle([m.pid], 4, 10), 'it went on running')
 
 
 @group(alone=False)
