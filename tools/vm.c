@@ -681,7 +681,19 @@ GPtrArray *vm_causes(const Vm *vm, gboolean in_interval)
 
 const VmCause *vm_top_cause(const Vm *vm)
 {
-    g_autoptr(GPtrArray) causes = vm_causes(vm, TRUE);
+    GPtrArray *lists[] = { vm->page_causes, vm->thread_causes };
+    const VmCause *top = NULL;
+    guint i, k;
 
-    return causes->len ? causes->pdata[0] : NULL;
+    for (k = 0; k < G_N_ELEMENTS(lists); k++) {
+        for (i = 0; i < lists[k]->len; i++) {
+            const VmCause *c = lists[k]->pdata[i];
+
+            if ((c->new_wakes || c->new_events) &&
+                (!top || by_new_wakes(&c, &top) < 0)) {
+                top = c;
+            }
+        }
+    }
+    return top;
 }

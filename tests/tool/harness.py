@@ -117,7 +117,7 @@ class Host:
         os.mkdir(self.rundir)
         self.dms = []
         self.env = dict(os.environ, PULSAR_RUNDIR=self.rundir,
-                        LC_ALL='C.UTF-8', TERM='xterm-256color',
+                        LC_ALL='C.UTF-8', TERM='screen-256color',
                         XENSTORED_PATH=os.path.join(self.dir, 'no-xenstored'),
                         XENSTORED_RUNDIR=self.dir, PULSAR_TOOLSTACK='xl')
         self.env.pop('NO_COLOR', None)
