@@ -18,10 +18,11 @@ say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' $1 $2)
 
 SUITES := scripts patches unit fuzz tool standin xenhost
 TESTS := check $(addprefix check-,$(SUITES))
-FRESH := $(TESTS) demo bench
+# What configures by itself in a fresh clone; two of the suites need nothing.
+FRESH := $(filter-out check-scripts check-patches,$(TESTS)) demo bench
 
 .PHONY: all stock tool install dist clean distclean refresh quilt gdb help
-.PHONY: $(FRESH) FORCE
+.PHONY: $(TESTS) demo bench FORCE
 
 all: $(B)/qemu-system-i386 tool
 
@@ -33,7 +34,7 @@ ifneq ($(filter $(FRESH),$(MAKECMDGOALS)),)
 $(FRESH):
 	$(Q)build-aux/need-packages build
 	$(Q)./configure
-	$(Q)$(MAKE) $@
+	$(Q)$(MAKE) --no-print-directory $@
 endif
 
 $(B)/qemu-system-i386 stock tool install gdb:
@@ -128,7 +129,7 @@ endif
 	        "$(D)$(mandir)/man$${page##*.}/$${page##*/}" || exit 1; \
 	done
 
-# The tests, their packages first; those of scripts and patches build nothing.
+# The tests, their packages first.
 check check-standin check-xenhost: all stock
 	$(Q)build-aux/need-packages check fuzz tool xenhost
 	$(Q)tests/run $(if $(filter check,$@),$(SUITES),$(@:check-%=%))
@@ -140,9 +141,6 @@ check-unit check-fuzz:
 check-tool: tool
 	$(Q)build-aux/need-packages check tool
 	$(Q)tests/run tool
-
-check-scripts check-patches:
-	$(Q)QEMU_SOURCE="$(QEMU_SOURCE)" tests/run $(@:check-%=%)
 
 demo: all
 	$(Q)build-aux/need-packages xenhost
@@ -156,6 +154,10 @@ gdb:
 	$(Q)build-aux/attach-gdb $(if $(PID),--pid=$(PID)) $(DOMID)
 
 endif
+
+# The suites of scripts and patches build nothing.
+check-scripts check-patches:
+	$(Q)QEMU_SOURCE="$(QEMU_SOURCE)" tests/run $(@:check-%=%)
 
 # The patches' workshop, for the configured source or for QEMU_SOURCE.
 refresh quilt:

@@ -121,14 +121,31 @@ class Patch:
                    for hunks in self.hunks.values() for hunk in hunks)
 
     def run(self, tree, reverse=False):
-        """Apply the patch to a tree without any fuzz; the tool's output."""
-        cmd = ['patch', '-p1', '-F0', '-s', '-f', '-N', '--no-backup-if-mismatch',
-               '-r', '-', '-d', tree, '-i', os.path.abspath(self.path)]
-        if reverse:
-            cmd = [arg for arg in cmd if arg != '-N'] + ['-R']
+        """Apply the patch to a tree without any fuzz, or take it off.
+
+        Returns: nothing when that was done, else what stood in the way.
+        """
+        cmd = ['patch', '-p1', '-F0', '-f', '--no-backup-if-mismatch',
+               '-r', '-', '-R' if reverse else '-N',
+               '-d', tree, '-i', os.path.abspath(self.path)]
         done = subprocess.run(cmd, stdout=subprocess.PIPE, check=False,
-                              stderr=subprocess.STDOUT, text=True)
-        return done.returncode == 0, done.stdout.strip()
+                              stderr=subprocess.STDOUT, text=True,
+                              env=dict(os.environ, LC_ALL='C'))
+        if done.returncode == 0:
+            return None
+        reasons = []
+        file = None
+        for line in done.stdout.splitlines():
+            if line.startswith('patching file '):
+                file = line[14:]
+            elif re.match(r'\|\+\+\+ ', line):
+                file = line.split()[1].split('/', 1)[-1]
+            elif line.startswith('No file to patch'):
+                reasons.append(f'there is no file {file}')
+            elif line.startswith('Hunk #') and 'succeeded' not in line:
+                number = line.split()[1]
+                reasons.append(f'hunk {number[1:]} of {file} fits nowhere')
+        return ', '.join(reasons) or done.stdout.strip().replace('\n', '; ')
 
 
 def names(folder):

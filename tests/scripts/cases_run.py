@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""tests/run: what it counts and when it fails."""
+# pylint: disable=missing-function-docstring
+
+
+def suite(box, script):
+    box.write('tests/x/check', '#!/bin/sh\n' + script, 0o755)
+    return box.run('tests/run', 'x')
+
+
+def last(result):
+    return result.out.splitlines()[-1]
+
+
+def test_counts(box):
+    """tests/run counts passed, failed and skipped tests"""
+    result = suite(box, 'echo "# a"; echo "ok - x: a"; echo "ok - x: b"')
+    assert last(result.fine()) == '2 passed, 0 failed', result.out
+    result = suite(box, 'echo "ok - x: a"; echo "ok - x: b # SKIP no c"')
+    assert last(result.fine()) == '1 passed, 0 failed, 1 skipped', result.out
+    result = suite(box, 'echo "ok - x: a"; echo "not ok - x: b"; exit 1')
+    assert last(result) == '1 passed, 1 failed' and result.code == 1
+
+
+def test_silent_failure(box):
+    """tests/run counts a suite that dies, lies, runs nothing or is missing"""
+    result = suite(box, 'echo "ok - x: a"; exit 3')
+    assert last(result) == '1 passed, 1 failed' and result.code == 1
+    assert 'exited with 3' in result.out
+    result = suite(box, 'echo "ok - x: a"; kill -9 $$')
+    assert last(result) == '1 passed, 1 failed' and result.code == 1
+    result = suite(box, 'echo "not ok - x: a"')
+    assert 'exited with 0' in result.out and result.code == 1
+    result = suite(box, 'exit 0')
+    assert 'ran no test' in result.out and result.code == 1
+    result = box.run('tests/run', 'y')
+    assert 'tests/y/check' in result.out and result.code == 1
+
+
+def test_environment(box):
+    """tests/run tells suites where the programs are, in full"""
+    result = suite(box, 'echo "ok - x: $PULSAR_QEMU|$PULSAR_STOCK|'
+                        '$PULSAR_TOOL|$PULSAR_BUILD"')
+    wanted = '|'.join(box.path('build' + name) for name in (
+        '/qemu-system-i386', '/stock/qemu-system-i386', '/pulsar', ''))
+    assert wanted in result.fine().out, result.out
