@@ -93,6 +93,8 @@ extern const CliCommand cmd_top;
 extern const CliCommand cmd_table;
 extern const CliCommand cmd_doctor;
 extern const CliCommand cmd_show;
+extern const CliCommand cmd_set;
+extern const CliCommand cmd_unset;
 extern const CliCommand cmd_clean;
 
 #endif /* PULSAR_CLI_H */

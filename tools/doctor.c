@@ -14,6 +14,7 @@
 #include "outside.h"
 #include "settings.h"
 #include "text.h"
+#include "toolstack.h"
 #include "top.h"
 #include "xen/options.h"
 
@@ -23,8 +24,6 @@
 
 /* A cause below this share of the wakes is not worth a paragraph. */
 #define SMALL_SHARE     0.01
-
-static const char *const toolstacks[] = { "xl", "xapi", NULL };
 
 static struct {
     gboolean all;
@@ -43,7 +42,7 @@ static const CliOption options[] = {
       .max = TOP_INTERVAL_MAX },
     { "toolstack", 't', "NAME",
       "whose commands to print: xl or xapi (default: xapi where its command "
-      "xe is)", CLI_CHOICE, &opt.toolstack, .choices = toolstacks },
+      "xe is)", CLI_CHOICE, &opt.toolstack, .choices = toolstack_names },
     { "json", 'j', NULL, "print one JSON object a line for each VM",
       CLI_FLAG, &opt.json },
     { }
@@ -71,41 +70,23 @@ static void free_finding(gpointer data)
     g_free(f);
 }
 
-static gboolean is_xapi(void)
-{
-    g_autofree char *xe = NULL;
-
-    if (opt.toolstack) {
-        return !strcmp(opt.toolstack, "xapi");
-    }
-    xe = g_find_program_in_path("xe");
-    return xe || g_file_test("/opt/xensource/bin/xe",
-                             G_FILE_TEST_IS_EXECUTABLE);
-}
-
-/* A word that a shell takes as it is. */
-static char *quoted(const char *word)
-{
-    const char *p;
-
-    for (p = word; *p && (g_ascii_isalnum(*p) || strchr("-_.:/=,", *p)); p++) {
-        /* go on */
-    }
-    return *word && !*p ? g_strdup(word) : g_shell_quote(word);
-}
-
 /* The lines by which the cure is applied, exactly as they are typed. */
 static void add_lines(const Vm *vm, Finding *f)
 {
     const char *value = f->advice->value;
     g_autofree char *who = NULL;
 
-    if (is_xapi() && f->option->platform_key) {
-        who = quoted(*vm->uuid ? vm->uuid : "UUID");
+    if (toolstack_is_xapi(opt.toolstack) && f->option->platform_key) {
+        who = toolstack_quote(*vm->uuid ? vm->uuid : "UUID");
         g_ptr_array_add(f->lines, g_strdup_printf(
             "xe vm-param-set uuid=%s platform:%s=%s", who,
             f->option->platform_key, value));
         return;
+    }
+    if (*vm->name || *vm->uuid) {
+        who = toolstack_quote(*vm->name ? vm->name : vm->uuid);
+        g_ptr_array_add(f->lines, g_strdup_printf("pulsar set %s %s=%s", who,
+                                                  f->option->name, value));
     }
     g_ptr_array_add(f->lines, g_strdup_printf(
         "device_model_args_hvm = [ \"-pulsar\", \"%s=%s\" ]",
@@ -243,7 +224,9 @@ static void print_cure(const Finding *f)
     for (i = 0; i < f->lines->len; i++) {
         g_autofree char *shown = text_shown(f->lines->pdata[i]);
 
-        printf("%*s%s\n", INDENT + 2, "", shown);
+        printf("%*s%s%s\n", INDENT + 2, "",
+               g_str_has_prefix(shown, "device_model_args") ?
+               "in its xl.cfg: " : "", shown);
     }
     loss = g_strdup_printf("It takes from the guest %s.",
                            f->option->cost ? f->option->cost : "nothing");

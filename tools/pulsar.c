@@ -13,7 +13,8 @@
 #include "text.h"
 
 static const CliCommand *const commands[] = {
-    &cmd_top, &cmd_table, &cmd_doctor, &cmd_show, &cmd_clean,
+    &cmd_top, &cmd_table, &cmd_doctor, &cmd_show, &cmd_set, &cmd_unset,
+    &cmd_clean,
 };
 
 static const CliOption main_options[] = {

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""pulsar set and unset: pulsar.conf under xl, xe under xapi."""
+
+import json
+import os
+import shlex
+
+from harness import (case, check, equal, NO_SUCH_VM, SYSTEM, USAGE)
+
+HEAD = '# of this host\n[defaults]\n# quiet\nparallel=none\n'
+
+
+def conf(host, text=None):
+    path = os.path.join(host.dir, 'pulsar.conf')
+    if text is not None:
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(text)
+    return path
+
+
+def read(path):
+    with open(path, encoding='utf-8') as f:
+        return f.read()
+
+
+def xl(host, *args, **more):
+    return host.run(args[0], '-t', 'xl', '-f', conf(host), *args[1:], **more)
+
+
+def groups(path):
+    """{group: {key: value}}"""
+    ret = {}
+    for line in read(path).splitlines():
+        if line.startswith('['):
+            group = ret.setdefault(line.strip('[]'), {})
+        elif '=' in line and not line.startswith('#'):
+            key, value = line.split('=', 1)
+            group[key] = value
+    return ret
+
+
+@case
+def set_writes_pulsar_conf(host):
+    path = conf(host)
+    host.dm(5, name='web')
+    out = xl(host, 'set', 'web', 'usb=false', 'dvd=none').out
+    check('set usb=false dvd=none for web in ' + path in out and
+          'started next' in out, out)
+    equal(groups(path), {'vm web': {'usb': 'false', 'dvd': 'none'}}, 'file')
+    xl(host, 'set', '5', 'usb=xhci')
+    equal(groups(path), {'vm web': {'usb': 'xhci', 'dvd': 'none'}},
+          'by domain id')
+    out = xl(host, 'set', '--all', 'usb=false', 'serial=none').out
+    check('[vm web] keeps its own usb=xhci' in out, out)
+    equal(groups(path)['defaults'], {'usb': 'false', 'serial': 'none'},
+          '--all')
+    xl(host, 'unset', 'web', 'usb', 'dvd')
+    check(not groups(path).get('vm web'), read(path))
+    xl(host, 'unset', '--all', 'usb')
+    equal(groups(path)['defaults'], {'serial': 'none'}, 'unset --all')
+    out = xl(host, 'set', 'later', 'usb=no').out
+    check("no VM 'later' is running" in out, out)
+    equal(groups(path)['vm later'], {'usb': 'no'}, 'of one that is to come')
+    equal(os.stat(path).st_mode & 0o777, 0o644, 'mode')
+
+
+@case
+def set_keeps_what_others_wrote(host):
+    path = conf(host, HEAD + '\n[vm mail]\nusb = xhci\n# the end\n')
+    xl(host, 'set', 'web', 'usb=false')
+    text = read(path)
+    for line in ('# of this host', '[defaults]', '# quiet', 'parallel=none',
+                 '[vm mail]', '# the end', '[vm web]', 'usb=false'):
+        check(line in text.splitlines(), f'{line!r} is not in {text!r}')
+
+
+@case(sanitised=True)
+def set_checks_before_it_writes(host):
+    path = conf(host, HEAD)
+    host.dm(5, name='web')
+    host.dm(6, name='a[b')
+    for code, args, says in (
+            (USAGE, ('set', 'web', 'usb=false', 'dvd=maybe'),
+             ('dvd', 'maybe', 'ahci')),
+            (USAGE, ('set', 'web', 'usb=false', 'ubs=false'), ('ubs',)),
+            (USAGE, ('set', 'web', 'usb=\x1b[31m'), (r'\x1b[31m',)),
+            (USAGE, ('set', 'web', '=x'), ()),
+            (USAGE, ('set', 'web'), ('KEY=VALUE',)),
+            (USAGE, ('set', 'usb=false'), ('--all',)),
+            (USAGE, ('set', '--all', 'web', 'usb=false'), ('--all',)),
+            (USAGE, ('set', 'a[b', 'usb=false'), ('a[b', 'UUID')),
+            (USAGE, ('set', '6', 'usb=false'), ('a[b', 'UUID')),
+            (USAGE, ('set', '', 'usb=false'), ('UUID',)),
+            (NO_SUCH_VM, ('set', '31009', 'usb=false'), ('31009', 'name')),
+            (NO_SUCH_VM, ('set', 'web', '31009', 'usb=false'), ('31009',)),
+            (USAGE, ('unset', 'web', 'ubs'), ('name of an option',)),
+            (USAGE, ('unset', 'usb'), ('--all',))):
+        host.fails(code, args[0], '-t', 'xl', '-f', path, *args[1:],
+                   says=says + (() if code == NO_SUCH_VM else
+                                ('nothing was changed',)))
+        equal(read(path), HEAD, f'file after {args}')
+    xl(host, 'set', 'web', 'usb=false', '--dry-run')
+    xl(host, 'unset', '-n', '--all', 'parallel')
+    equal(read(path), HEAD, 'file after --dry-run')
+
+
+@case
+def set_does_not_touch_a_file_it_does_not_understand(host):
+    for text in '[nonsense\n', '[vm]\nusb=false\n', 'usb=false\n', '[x]\n':
+        path = conf(host, text)
+        host.fails(SYSTEM, 'set', '-t', 'xl', '-f', path, 'web', 'usb=false',
+                   says=(path, 'nothing was changed'))
+        equal(read(path), text, 'file')
+    host.fails(SYSTEM, 'set', '-t', 'xl', '-f', '/nowhere/pulsar.conf', 'web',
+               'usb=false', says=('/nowhere/pulsar.conf',))
+
+
+@case
+def set_as_the_doctor_says(host):
+    """The line that doctor prints is one that set takes."""
+    dm = host.dm(5, name="it's a web")
+    child = host.start('doctor', '5', '-j', '-d', 0.4, '-t', 'xl')
+    while child.poll() is None:
+        dm.say('now', 'wake timer:uhci_frame_timer 5')
+        try:
+            child.wait(0.02)
+        except Exception:               # pylint: disable=broad-except
+            pass
+    line = json.loads(child.communicate()[0])['findings'][0]['lines'][0]
+    words = shlex.split(line)
+    equal(words[0], 'pulsar', 'command')
+    xl(host, *words[1:])
+    equal(groups(conf(host)), {"vm it's a web": {'usb': 'false'}}, 'file')
+
+
+XE = r'''#!/usr/bin/python3
+import json, os, sys
+state = os.path.join(os.path.dirname(sys.argv[0]), 'xapi.json')
+with open(state) as f:
+    vms = json.load(f)
+with open(state + '.log', 'a') as f:
+    f.write(json.dumps(sys.argv[1:]) + '\n')
+args = dict(a.split('=', 1) for a in sys.argv[2:])
+if sys.argv[1] == 'vm-list':
+    for uuid, vm in vms.items():
+        print(f'uuid ( RO)                : {uuid}')
+        for key in args['params'].split(',')[1:]:
+            if key == 'platform':
+                value = '; '.join(f'{k}: {v}' for k, v in vm[key].items())
+                print(f'            {key} (MRW): {value}')
+            else:
+                print(f'          {key} ( RO): {vm.get(key, "")}'.rstrip())
+        print('\n')
+    sys.exit()
+vm = vms[args['uuid']]
+if vm.get('refuses'):
+    sys.exit('Your current role is not authorized to perform this action.')
+if sys.argv[1] == 'vm-param-set':
+    for key, value in args.items():
+        if key.startswith('platform:'):
+            vm['platform'][key[9:]] = value
+elif sys.argv[1] == 'vm-param-remove':
+    del vm['platform'][args['param-key']]
+else:
+    sys.exit('unknown command')
+with open(state, 'w') as f:
+    json.dump(vms, f)
+'''
+
+
+class Xapi:
+    """A xapi that is played by a script."""
+
+    def __init__(self, host):
+        self.host = host
+        self.dir = os.path.join(host.dir, 'bin')
+        os.mkdir(self.dir)
+        with open(os.path.join(self.dir, 'xe'), 'w', encoding='ascii') as f:
+            f.write(XE)
+        os.chmod(f.name, 0o755)
+        self.file = os.path.join(self.dir, 'xapi.json')
+        hvm = {'HVM-boot-policy': 'BIOS order', 'is-control-domain': 'false',
+               'is-a-template': 'false', 'is-a-snapshot': 'false'}
+        self.write({
+            'u-0': dict(hvm, **{'name-label': 'Control domain',
+                                'is-control-domain': 'true',
+                                'platform': {}}),
+            'u-1': dict(hvm, **{'name-label': 'web', 'platform':
+                                {'timeoffset': '0', 'usb': 'true'}}),
+            'u-2': dict(hvm, **{'name-label': 'mail', 'platform': {}}),
+            'u-3': dict(hvm, **{'name-label': 'Windows 10',
+                                'is-a-template': 'true', 'platform': {}}),
+            'u-4': dict(hvm, **{'name-label': 'web yesterday',
+                                'is-a-template': 'true',
+                                'is-a-snapshot': 'true', 'platform': {}}),
+            'u-5': dict(hvm, **{'name-label': 'pv', 'HVM-boot-policy': '',
+                                'platform': {}}),
+            'u-6': dict(hvm, **{'name-label': 'twin', 'platform': {}}),
+            'u-7': dict(hvm, **{'name-label': 'twin', 'platform': {}}),
+        })
+
+    def write(self, vms):
+        with open(self.file, 'w', encoding='ascii') as f:
+            json.dump(vms, f)
+
+    def vms(self):
+        with open(self.file, encoding='ascii') as f:
+            return json.load(f)
+
+    def platforms(self):
+        return {u: vm['platform'] for u, vm in self.vms().items()}
+
+    def env(self):
+        return {'PATH': self.dir + ':' + os.environ['PATH']}
+
+    def run(self, *args, **more):
+        return self.host.run(*args, env=self.env(), **more)
+
+    def fails(self, *args, **more):
+        return self.host.fails(*args, env=self.env(), **more)
+
+
+@case(sanitised=True)
+def set_by_xapi(host):
+    xapi = Xapi(host)
+    before = xapi.platforms()
+    out = xapi.run('set', 'web', 'u-2', 'usb=false', 'dvd=none').out
+    check('set usb=false dvd=none for web (u-1)\n' in out and
+          'for mail (u-2)\n' in out, out)
+    want = dict(before, **{
+        'u-1': {'timeoffset': '0', 'usb': 'false', 'dvd': 'none'},
+        'u-2': {'usb': 'false', 'dvd': 'none'}})
+    equal(xapi.platforms(), want, 'platform maps')
+    out = xapi.run('unset', 'web', 'mail', 'usb', 'serial').out
+    del want['u-1']['usb'], want['u-2']['usb']
+    equal(xapi.platforms(), want, 'after unset')
+
+
+@case
+def set_all_by_xapi(host):
+    xapi = Xapi(host)
+    out = xapi.run('set', '--all', 'serial=none', '--dry-run').out
+    check('would set serial=none for web (u-1)' in out, out)
+    check(all('hvm_serial' not in p for p in xapi.platforms().values()),
+          'dry run')
+    out = xapi.run('set', '--all', 'serial=none').out
+    equal([u for u, p in xapi.platforms().items()
+           if p.get('hvm_serial') == 'none'], ['u-1', 'u-2', 'u-6', 'u-7'],
+          'changed')
+    for words in ('Control domain (u-0): it is a control domain',
+                  'Windows 10 (u-3): it is a template',
+                  'web yesterday (u-4): it is a snapshot',
+                  'pv (u-5): it is not an HVM guest', 'pool-admin'):
+        check(words in out, f'"{words}" is not in {out}')
+    vms = xapi.vms()
+    vms['u-2']['refuses'] = True
+    xapi.write(vms)
+    r = xapi.fails(SYSTEM, 'set', '--all', 'dvd=none', says=('1 of 4',))
+    check('skipped mail (u-2)' in r.out and 'not authorized' in r.out, r.out)
+    equal([u for u, p in xapi.platforms().items() if 'dvd' in p],
+          ['u-1', 'u-6', 'u-7'], 'the others are changed')
+
+
+@case
+def set_by_xapi_checks_first(host):
+    xapi = Xapi(host)
+    before = xapi.platforms()
+    for code, args, says in (
+            (USAGE, ('web', 'usb=maybe'), ('maybe', 'xhci')),
+            (USAGE, ('web', 'ubs=false'), ('ubs',)),
+            (USAGE, ('web', 'ledger=off'), ('ledger', 'pulsar.conf')),
+            (NO_SUCH_VM, ('web', 'nix', 'usb=false'), ('nix',)),
+            (NO_SUCH_VM, ('web', 'twin', 'usb=false'), ('twin', 'UUID')),
+            (USAGE, ('web', 'u-4', 'usb=false'), ('u-4', 'snapshot')),
+            (USAGE, ('Windows 10', 'usb=false'), ('template',))):
+        xapi.fails(code, 'set', *args, says=says)
+        equal(xapi.platforms(), before, f'after {args}')
+    host.fails(SYSTEM, 'set', '-t', 'xapi', 'web', 'usb=false', says=('xe',),
+               env={'PATH': '/nowhere'})

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pulsar set and unset: one command for one VM or for all, whatever the
+ * toolstack. All keys and values are checked before anything is written.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "lookup.h"
+#include "text.h"
+#include "toolstack.h"
+#include "xen/options.h"
+
+#define DEFAULT_CONF PULSAR_SYSCONFDIR "/pulsar.conf"
+
+static struct {
+    gboolean all;
+    gboolean dry_run;
+    const char *toolstack;
+    const char *config;
+} opt = {
+    .config = DEFAULT_CONF,
+};
+
+static const CliOption options[] = {
+    { "all", 'a', NULL,
+      "every VM: under xapi each HVM VM there is, under xl what pulsar.conf "
+      "has for all", CLI_FLAG, &opt.all },
+    { "dry-run", 'n', NULL, "only say what would be done", CLI_FLAG,
+      &opt.dry_run },
+    { "toolstack", 't', "NAME",
+      "xl or xapi (default: xapi where its command xe is)", CLI_CHOICE,
+      &opt.toolstack, .choices = toolstack_names },
+    { "config", 'f', "FILE", "under xl: another file than the system's "
+      "pulsar.conf", CLI_TEXT, &opt.config },
+    { }
+};
+
+/* What the command line asks for. */
+typedef struct Request {
+    gboolean unset;
+    GPtrArray *vms;         /* char *, as they were typed */
+    GPtrArray *keys;        /* const PulsarOption * */
+    GPtrArray *values;      /* char *; none when @unset */
+} Request;
+
+static void request_clear(Request *r)
+{
+    g_ptr_array_unref(r->vms);
+    g_ptr_array_unref(r->keys);
+    g_ptr_array_unref(r->values);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Request, request_clear)
+
+/* ---- what is asked for ----------------------------------------------- */
+
+static gboolean G_GNUC_PRINTF(2, 3) usage(GError **errp, const char *fmt, ...)
+{
+    g_autofree char *what = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    what = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    g_set_error(errp, CLI_ERROR, CLI_USAGE, "%s; nothing was changed", what);
+    return FALSE;
+}
+
+/* Would a device model take it from where this toolstack puts it? */
+static gboolean check_pair(const char *key, const char *value, gboolean xapi,
+                           GError **errp)
+{
+    const PulsarOption *option = pulsar_option_find(key);
+    g_autofree char *why = NULL;
+    g_autofree char *shown = NULL;
+
+    if (option && xapi && !option->platform_key) {
+        return usage(errp, "option %s has no platform key, so xapi cannot "
+                     "keep it; it can stand in pulsar.conf", key);
+    }
+    if (!pulsar_option_check(option && xapi ? option->platform_key : key,
+                             value, xapi && option ? PULSAR_SOURCE_XENSTORE
+                             : PULSAR_SOURCE_CONF_DEFAULTS, &why)) {
+        shown = text_shown(why);
+        return usage(errp, "%s", shown);
+    }
+    return TRUE;
+}
+
+static gboolean parse_set(Request *r, char **args, gboolean xapi,
+                          GError **errp)
+{
+    for (; *args; args++) {
+        char *equals = strchr(*args, '=');
+        g_autofree char *key = NULL;
+
+        if (!equals) {
+            g_ptr_array_add(r->vms, *args);
+            continue;
+        }
+        key = g_strndup(*args, equals - *args);
+        if (!check_pair(key, equals + 1, xapi, errp)) {
+            return FALSE;
+        }
+        g_ptr_array_add(r->keys, (void *)pulsar_option_find(key));
+        g_ptr_array_add(r->values, equals + 1);
+    }
+    return r->keys->len || usage(errp, "'pulsar set' needs KEY=VALUE");
+}
+
+/* What is the name of an option is meant as that. */
+static gboolean parse_unset(Request *r, char **args, GError **errp)
+{
+    for (; *args; args++) {
+        const PulsarOption *option = pulsar_option_find(*args);
+
+        g_ptr_array_add(option ? r->keys : r->vms,
+                        option ? (void *)option : *args);
+    }
+    return r->keys->len || usage(errp, "'pulsar unset' needs the name of an "
+                                 "option");
+}
+
+static gboolean parse(Request *r, char **args, gboolean xapi, GError **errp)
+{
+    if (!(r->unset ? parse_unset(r, args, errp)
+                   : parse_set(r, args, xapi, errp))) {
+        return FALSE;
+    }
+    if (!r->vms->len == !opt.all) {
+        return usage(errp, "'pulsar %s' takes either VMs or --all",
+                     r->unset ? "unset" : "set");
+    }
+    return TRUE;
+}
+
+/* "usb=false dvd=none", as far as it can be told. */
+static char *describe(const Request *r)
+{
+    GString *s = g_string_new(NULL);
+    guint i;
+
+    for (i = 0; i < r->keys->len; i++) {
+        const PulsarOption *option = r->keys->pdata[i];
+
+        g_string_append_printf(s, "%s%s", i ? " " : "", option->name);
+        if (!r->unset) {
+            g_string_append_printf(s, "=%s", (char *)r->values->pdata[i]);
+        }
+    }
+    return g_string_free(s, FALSE);
+}
+
+static void say(const Request *r, const char *whom, const char *where)
+{
+    g_autofree char *what = describe(r);
+    g_autofree char *shown = text_shown(whom);
+    g_autofree char *shown_what = text_shown(what);
+
+    printf("%s%s %s for %s%s%s\n", opt.dry_run ? "would " : "",
+           r->unset ? "unset" : "set", shown_what, shown,
+           *where ? " in " : "", where);
+}
+
+/* ---- xl: pulsar.conf ------------------------------------------------- */
+
+/* Is the file one that a device model accepts? */
+static gboolean check_conf(const char *path, GError **errp)
+{
+    PulsarOptions *o = pulsar_options_new();
+    g_autofree char *why = NULL;
+    gboolean ok = pulsar_options_add_conf(o, path, FALSE, NULL, NULL, &why);
+
+    pulsar_options_free(o);
+    if (!ok) {
+        g_set_error(errp, CLI_ERROR, CLI_SYSTEM, "%s; nothing was changed",
+                    why);
+    }
+    return ok;
+}
+
+static gboolean load_conf(GKeyFile *kf, GError **errp)
+{
+    g_autoptr(GError) err = NULL;
+
+    if (!check_conf(opt.config, errp)) {
+        return FALSE;
+    }
+    if (!g_key_file_load_from_file(kf, opt.config, G_KEY_FILE_KEEP_COMMENTS |
+                                   G_KEY_FILE_KEEP_TRANSLATIONS, &err) &&
+        !g_error_matches(err, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+        g_set_error(errp, CLI_ERROR, CLI_SYSTEM,
+                    "%s cannot be read: %s; nothing was changed", opt.config,
+                    err->message);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* The name under which pulsar.conf knows the VM. */
+static char *conf_name(const char *typed, GError **errp)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(VmPage) vm = lookup_page(typed, &err);
+    const char *p;
+
+    if (vm && strcmp(vm->name, typed) && strcmp(vm->uuid, typed)) {
+        typed = vm->name; /* a domain id is gone with the domain */
+    } else if (!vm && *typed && strspn(typed, "0123456789") ==
+               strlen(typed)) {
+        g_set_error(errp, CLI_ERROR, CLI_NO_SUCH_VM,
+                    "domain %s has no ledger page, so its VM's name is not "
+                    "known; give the name; nothing was changed", typed);
+        return NULL;
+    }
+    for (p = typed; *p; p++) {
+        if (*p == '[' || *p == ']' || !g_ascii_isprint(*p)) {
+            g_autofree char *shown = text_shown(typed);
+
+            usage(errp, "the name '%s' cannot stand in pulsar.conf; give the "
+                  "VM's UUID", shown);
+            return NULL;
+        }
+    }
+    if (!*typed) {
+        usage(errp, "that VM has no name; give its UUID");
+        return NULL;
+    }
+    if (!vm) {
+        g_autofree char *shown = text_shown(typed);
+
+        printf("note: no VM '%s' is running now; this waits for one\n", shown);
+    }
+    return g_strdup(typed);
+}
+
+static void change_group(const Request *r, GKeyFile *kf, const char *group)
+{
+    guint i;
+
+    for (i = 0; i < r->keys->len; i++) {
+        const PulsarOption *option = r->keys->pdata[i];
+
+        if (!r->unset) {
+            g_key_file_set_value(kf, group, option->name,
+                                 r->values->pdata[i]);
+        } else {
+            g_key_file_remove_key(kf, group, option->name, NULL);
+        }
+    }
+}
+
+/* VMs that have a word of their own on what was set for all. */
+static void note_exceptions(const Request *r, GKeyFile *kf)
+{
+    g_auto(GStrv) groups = g_key_file_get_groups(kf, NULL);
+    char **g;
+    guint i;
+
+    for (g = groups; *g; g++) {
+        for (i = 0; strcmp(*g, "defaults") && i < r->keys->len; i++) {
+            const PulsarOption *option = r->keys->pdata[i];
+            g_autofree char *value = g_key_file_get_value(kf, *g,
+                                                          option->name, NULL);
+            g_autofree char *shown = value ? text_shown(value) : NULL;
+            g_autofree char *group = text_shown(*g);
+
+            if (value) {
+                printf("note: [%s] keeps its own %s=%s\n", group,
+                       option->name, shown);
+            }
+        }
+    }
+}
+
+static gboolean run_conf(const Request *r, GError **errp)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GKeyFile) kf = g_key_file_new();
+    g_autofree char *text = NULL;
+    guint i;
+
+    if (!load_conf(kf, errp)) {
+        return FALSE;
+    }
+    for (i = 0; i < r->vms->len; i++) {
+        char *name = conf_name(r->vms->pdata[i], errp);
+
+        if (!name) {
+            return FALSE;
+        }
+        g_ptr_array_add(names, name);
+    }
+    for (i = 0; i < names->len; i++) {
+        g_autofree char *group = g_strdup_printf("vm %s",
+                                                 (char *)names->pdata[i]);
+
+        change_group(r, kf, group);
+    }
+    if (opt.all) {
+        change_group(r, kf, "defaults");
+    }
+    text = g_key_file_to_data(kf, NULL, NULL);
+    if (!opt.dry_run && !cli_write_file(opt.config, text, errp)) {
+        return FALSE;
+    }
+    for (i = 0; i < names->len; i++) {
+        say(r, names->pdata[i], opt.config);
+    }
+    if (opt.all) {
+        say(r, "every VM", opt.config);
+        note_exceptions(r, kf);
+    }
+    return TRUE;
+}
+
+/* ---- xapi: the platform map ------------------------------------------ */
+
+static gboolean xapi_is_called(const XapiVm *vm, const char *what)
+{
+    g_autofree char *clean = text_clean(what);
+
+    return !strcmp(vm->name, clean) || !g_ascii_strcasecmp(vm->uuid, clean);
+}
+
+/* The VMs that are meant; what is meant and does not fit is an error. */
+static gboolean xapi_choose(const Request *r, GPtrArray *all,
+                            GPtrArray *chosen, GError **errp)
+{
+    guint i, k, found;
+
+    for (k = 0; k < r->vms->len; k++) {
+        g_autofree char *shown = text_shown(r->vms->pdata[k]);
+
+        found = 0;
+        for (i = 0; i < all->len; i++) {
+            XapiVm *vm = all->pdata[i];
+
+            if (!xapi_is_called(vm, r->vms->pdata[k])) {
+                continue;
+            }
+            if (vm->unfit) {
+                return usage(errp, "'%s' is %s and takes no options", shown,
+                             vm->unfit);
+            }
+            g_ptr_array_add(chosen, vm);
+            found++;
+        }
+        if (found != 1) {
+            g_set_error(errp, CLI_ERROR, CLI_NO_SUCH_VM,
+                        found ? "xapi knows more than one VM '%s', give the "
+                        "UUID; nothing was changed" : "xapi knows no VM '%s'; "
+                        "nothing was changed", shown);
+            return FALSE;
+        }
+    }
+    for (i = 0; opt.all && i < all->len; i++) {
+        XapiVm *vm = all->pdata[i];
+        g_autofree char *shown = text_shown(vm->name);
+
+        if (vm->unfit) {
+            printf("skipped %s (%s): it is %s\n", shown, vm->uuid, vm->unfit);
+        } else {
+            g_ptr_array_add(chosen, vm);
+        }
+    }
+    return TRUE;
+}
+
+static gboolean xapi_set(const Request *r, const XapiVm *vm, GError **errp)
+{
+    g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
+    guint i;
+
+    g_ptr_array_add(args, g_strdup("vm-param-set"));
+    g_ptr_array_add(args, g_strdup_printf("uuid=%s", vm->uuid));
+    for (i = 0; i < r->keys->len; i++) {
+        const PulsarOption *option = r->keys->pdata[i];
+
+        g_ptr_array_add(args, g_strdup_printf("platform:%s=%s",
+                                              option->platform_key,
+                                              (char *)r->values->pdata[i]));
+    }
+    g_ptr_array_add(args, NULL);
+    return xapi_run((const char *const *)args->pdata, NULL, errp);
+}
+
+static gboolean xapi_unset(const Request *r, const XapiVm *vm, GError **errp)
+{
+    g_autofree char *uuid = g_strdup_printf("uuid=%s", vm->uuid);
+    guint i;
+
+    for (i = 0; i < r->keys->len; i++) {
+        const PulsarOption *option = r->keys->pdata[i];
+        g_autofree char *key = g_strdup_printf("param-key=%s",
+                                               option->platform_key);
+        const char *args[] = {
+            "vm-param-remove", uuid, "param-name=platform", key, NULL
+        };
+
+        /* xe takes it for an error when the key is not there. */
+        if (option->platform_key &&
+            g_hash_table_contains(vm->platform, option->platform_key) &&
+            !xapi_run(args, NULL, errp)) {
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+static gboolean run_xapi(const Request *r, GError **errp)
+{
+    g_autoptr(GPtrArray) chosen = g_ptr_array_new();
+    g_autoptr(GPtrArray) all = NULL;
+    guint i, failed = 0;
+
+    if (!xapi_list(&all, errp) || !xapi_choose(r, all, chosen, errp)) {
+        return FALSE;
+    }
+    for (i = 0; i < chosen->len; i++) {
+        XapiVm *vm = chosen->pdata[i];
+        g_autofree char *whom = g_strdup_printf("%s (%s)", vm->name,
+                                                vm->uuid);
+        g_autofree char *shown = text_shown(whom);
+        g_autoptr(GError) err = NULL;
+
+        if (opt.dry_run || (r->unset ? xapi_unset(r, vm, &err)
+                                     : xapi_set(r, vm, &err))) {
+            say(r, whom, "");
+        } else {
+            g_autofree char *why = text_shown(err->message);
+
+            printf("skipped %s: %s\n", shown, why);
+            failed++;
+        }
+    }
+    for (i = 0; i < r->keys->len; i++) {
+        const PulsarOption *option = r->keys->pdata[i];
+
+        if (!g_strcmp0(option->platform_key, "hvm_serial")) {
+            puts("note: xapi lets only the role pool-admin change "
+                 "platform:hvm_serial");
+        }
+    }
+    if (failed) {
+        g_set_error(errp, CLI_ERROR, CLI_SYSTEM,
+                    "%u of %u VMs could not be changed; they are named above",
+                    failed, chosen->len);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean run(gboolean unset, char **args, GError **errp)
+{
+    g_auto(Request) r = {
+        .unset = unset,
+        .vms = g_ptr_array_new(),
+        .keys = g_ptr_array_new(),
+        .values = g_ptr_array_new(),
+    };
+    gboolean xapi = toolstack_is_xapi(opt.toolstack);
+
+    if (!parse(&r, args, xapi, errp) ||
+        !(xapi ? run_xapi : run_conf)(&r, errp)) {
+        return FALSE;
+    }
+    if (!opt.dry_run) {
+        puts("It takes effect when a VM is started next.");
+    }
+    return cli_flush(errp);
+}
+
+static gboolean run_set(char **args, GError **errp)
+{
+    return run(FALSE, args, errp);
+}
+
+static gboolean run_unset(char **args, GError **errp)
+{
+    return run(TRUE, args, errp);
+}
+
+const CliCommand cmd_set = {
+    .name = "set",
+    .args = "VM...|--all KEY=VALUE...",
+    .summary = "say which virtual hardware VMs have, from their next start",
+    .text = "Sets options of VMs (names, UUIDs or, for those that run, domain "
+            "ids), or of all of them. Under xapi they are kept in each VM's "
+            "platform map, under xl in pulsar.conf. Every key and value is "
+            "checked first; if one is wrong, nothing is changed.",
+    .options = options,
+    .run = run_set,
+};
+
+const CliCommand cmd_unset = {
+    .name = "unset",
+    .args = "VM...|--all KEY...",
+    .summary = "take back what 'pulsar set' has set",
+    .text = "Removes options of VMs (names, UUIDs or, for those that run, "
+            "domain ids), or of all of them, from where 'pulsar set' keeps "
+            "them.",
+    .options = options,
+    .run = run_unset,
+};

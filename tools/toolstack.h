@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The two toolstacks: xapi, which keeps options in its platform map, and xl,
+ * for which they stand in pulsar.conf.
+ */
+#ifndef PULSAR_TOOLSTACK_H
+#define PULSAR_TOOLSTACK_H
+
+#include <glib.h>
+
+/** toolstack_names: "xl" and "xapi", for an option --toolstack. */
+extern const char *const toolstack_names[];
+
+/**
+ * toolstack_is_xapi: is this a host of xapi's?
+ * @wanted: what --toolstack says, or NULL to look for the command xe
+ */
+gboolean toolstack_is_xapi(const char *wanted);
+
+/** toolstack_quote: @word as a shell takes it; to be freed by the caller. */
+char *toolstack_quote(const char *word);
+
+/** struct XapiVm: a VM, template or snapshot that xapi knows */
+typedef struct XapiVm {
+    char *uuid;
+    char *name;             /* clean */
+    const char *unfit;      /* why options do not apply to it, or NULL */
+    GHashTable *platform;   /* set of the keys in its platform map */
+} XapiVm;
+
+/**
+ * xapi_list: what xapi knows
+ * @ret: XapiVm
+ */
+gboolean xapi_list(GPtrArray **ret, GError **errp);
+
+/**
+ * xapi_run: run one command of xe
+ * @args: without "xe" itself, NULL-ended
+ * @ret_out: what it printed, or NULL if that is not wanted
+ */
+gboolean xapi_run(const char *const *args, char **ret_out, GError **errp);
+
+#endif /* PULSAR_TOOLSTACK_H */
