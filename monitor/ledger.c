@@ -181,7 +181,8 @@ int pulsar_ledger_cause(PulsarLedger *l, PulsarCauseClass class_,
     return i;
 }
 
-void pulsar_ledger_woken(PulsarLedger *l, uint64_t now_ns, bool slept)
+void pulsar_ledger_woken(PulsarLedger *l, uint64_t now_ns, bool slept,
+                         uint32_t weight)
 {
     PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
 
@@ -191,6 +192,7 @@ void pulsar_ledger_woken(PulsarLedger *l, uint64_t now_ns, bool slept)
     }
     l->awake = true;
     l->awake_since_ns = now_ns;
+    l->weight = weight;
     l->wake_cause = -1;
     l->weak_cause = -1;
 
@@ -209,6 +211,9 @@ void pulsar_ledger_sleep(PulsarLedger *l, uint64_t now_ns)
         return;
     }
     l->awake = false;
+    if (!l->weight && l->wake_cause >= 0) {
+        return;
+    }
 
     page_lock(h);
     if (l->wake_cause >= 0) {
@@ -222,8 +227,8 @@ void pulsar_ledger_sleep(PulsarLedger *l, uint64_t now_ns)
         cause->events++;
         cause->last_ns = l->awake_since_ns;
     }
-    if (now_ns > l->awake_since_ns) {
-        cause->busy_ns += now_ns - l->awake_since_ns;
+    if (l->weight && now_ns > l->awake_since_ns) {
+        cause->busy_ns += (now_ns - l->awake_since_ns) * l->weight;
     }
     page_unlock(h);
 }

@@ -20,6 +20,7 @@
  * @now_ns: time of the current pass of the main loop (CLOCK_MONOTONIC)
  * @awake_since_ns: when the main loop last returned from sleep
  * @awake: the main loop has woken and not gone to sleep since
+ * @weight: of the wake, see pulsar_ledger_woken()
  * @wake_cause: cause of the wake, or -1 while nobody has claimed it
  * @weak_cause: cause of the wake if nobody does, or -1
  */
@@ -28,6 +29,7 @@ typedef struct PulsarLedger {
     uint64_t now_ns;
     uint64_t awake_since_ns;
     bool awake;
+    uint32_t weight;
     int wake_cause;
     int weak_cause;
 } PulsarLedger;
@@ -83,17 +85,21 @@ int pulsar_ledger_cause(PulsarLedger *l, PulsarCauseClass class_,
  * @l: the ledger
  * @now_ns: CLOCK_MONOTONIC
  * @slept: the poll was allowed to block, so this counts as a wake
+ * @weight: how many wakes this one stands for when its time is charged; 0 when
+ *          it is not measured. Reading the clock costs more than counting, so
+ *          of wakes that come densely only some are measured.
  *
  * Main loop thread only.
  */
-void pulsar_ledger_woken(PulsarLedger *l, uint64_t now_ns, bool slept);
+void pulsar_ledger_woken(PulsarLedger *l, uint64_t now_ns, bool slept,
+                         uint32_t weight);
 
 /**
  * pulsar_ledger_sleep: the main loop is about to block
  * @l: the ledger
- * @now_ns: CLOCK_MONOTONIC
+ * @now_ns: CLOCK_MONOTONIC; not looked at for a wake of weight 0
  *
- * Closes the wake: the time since it is charged to its cause, and a wake
+ * Closes the wake: the time since it, by its weight, is charged to its cause, and a wake
  * that nobody claimed is charged to PULSAR_LEDGER_UNCLAIMED. Main loop
  * thread only.
  */

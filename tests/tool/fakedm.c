@@ -159,7 +159,7 @@ static void wake(const char *name, unsigned times, uint64_t busy_ns)
     int cause = name ? pulsar_ledger_cause(&ledger, class_of(name), name) : -1;
 
     while (times--) {
-        pulsar_ledger_woken(&ledger, at_ns, true);
+        pulsar_ledger_woken(&ledger, at_ns, true, 1);
         if (cause >= 0) {
             pulsar_ledger_event(&ledger, cause, 1, true);
         }
@@ -319,7 +319,7 @@ static bool page_command(const char *verb, char *rest)
         if (sscanf(rest, "%127s %lu", cause, &a) != 2) {
             return false;
         }
-        pulsar_ledger_woken(&ledger, at_ns, false);
+        pulsar_ledger_woken(&ledger, at_ns, false, 1);
         pulsar_ledger_event(&ledger, pulsar_ledger_cause(&ledger,
                             class_of(cause), cause), a, true);
     } else if (!strcmp(verb, "unclaimed")) {

@@ -79,7 +79,7 @@ static void wake(Fixture *f, double second, int number)
 {
     uint64_t ns = START + (uint64_t)(second * SECOND);
 
-    pulsar_ledger_woken(&f->l, ns, true);
+    pulsar_ledger_woken(&f->l, ns, true, 1);
     if (number >= 0) {
         pulsar_ledger_event(&f->l, number, 1, true);
     }
@@ -131,7 +131,7 @@ static void test_columns(void **state)
         snprintf(name, sizeof(name), "class %d", i);
         c = pulsar_ledger_cause(&f->l, want[i].class_, name);
         before = header(f)->total;
-        pulsar_ledger_woken(&f->l, START + i * ROW, true);
+        pulsar_ledger_woken(&f->l, START + i * ROW, true, 1);
         pulsar_ledger_event(&f->l, c, 3, true);
         pulsar_ledger_sleep(&f->l, START + i * ROW);
         after = header(f)->total;
@@ -156,7 +156,7 @@ static void test_first_event_is_the_cause(void **state)
     int a = pulsar_ledger_cause(&f->l, PULSAR_CAUSE_PIO_READ, "pio-read:ide");
     int b = pulsar_ledger_cause(&f->l, PULSAR_CAUSE_BH, "bh:ide_restart");
 
-    pulsar_ledger_woken(&f->l, START + 5, true);
+    pulsar_ledger_woken(&f->l, START + 5, true, 1);
     pulsar_ledger_event(&f->l, a, 1, true);
     pulsar_ledger_event(&f->l, b, 1, true);
     pulsar_ledger_event(&f->l, b, 1, true);
@@ -190,7 +190,7 @@ static void test_poll_without_sleep(void **state)
     Fixture *f = *state;
     int t = pulsar_ledger_cause(&f->l, PULSAR_CAUSE_TIMER, "timer:x");
 
-    pulsar_ledger_woken(&f->l, START + 1, false);
+    pulsar_ledger_woken(&f->l, START + 1, false, 1);
     pulsar_ledger_event(&f->l, t, 1, true);
     pulsar_ledger_sleep(&f->l, START + 2);
     assert_counts(header(f)->total, 0, 1, 0, 0, 0, 0);
@@ -198,8 +198,8 @@ static void test_poll_without_sleep(void **state)
     assert_int_equal(cause(f, PULSAR_LEDGER_UNCLAIMED)->wakes, 0);
 
     /* … and leaves the wake before it open. */
-    pulsar_ledger_woken(&f->l, START + 10, true);
-    pulsar_ledger_woken(&f->l, START + 20, false);
+    pulsar_ledger_woken(&f->l, START + 10, true, 1);
+    pulsar_ledger_woken(&f->l, START + 20, false, 1);
     pulsar_ledger_event(&f->l, t, 1, true);
     pulsar_ledger_sleep(&f->l, START + 40);
     assert_int_equal(cause(f, t)->wakes, 1);
@@ -212,7 +212,7 @@ static void test_other_thread_does_not_claim(void **state)
     int a = pulsar_ledger_cause(&f->l, PULSAR_CAUSE_FD, "fd:worker");
     int b = pulsar_ledger_cause(&f->l, PULSAR_CAUSE_FD, "fd:main");
 
-    pulsar_ledger_woken(&f->l, START + 1, true);
+    pulsar_ledger_woken(&f->l, START + 1, true, 1);
     pulsar_ledger_event(&f->l, a, 1, false);
     pulsar_ledger_event(&f->l, b, 1, true);
     pulsar_ledger_sleep(&f->l, START + 2);
@@ -281,7 +281,7 @@ static void test_clock_before_start(void **state)
 {
     Fixture *f = *state;
 
-    pulsar_ledger_woken(&f->l, START - SECOND, true);
+    pulsar_ledger_woken(&f->l, START - SECOND, true, 1);
     pulsar_ledger_sleep(&f->l, START - 2 * SECOND);
     assert_int_equal(row(f, 1).wakes, 1);
     assert_int_equal(cause(f, PULSAR_LEDGER_UNCLAIMED)->busy_ns, 0);
@@ -511,7 +511,7 @@ static void *write_until_stopped(void *opaque)
     int i;
 
     while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED)) {
-        pulsar_ledger_woken(w->l, now, true);
+        pulsar_ledger_woken(w->l, now, true, 1);
         pulsar_ledger_event(w->l, w->cause[0], 1, true);
         pulsar_ledger_event(w->l, w->cause[1], 2, true);
         pulsar_ledger_sleep(w->l, now + 10);
@@ -596,6 +596,28 @@ static void test_two_writers_lose_nothing(void **state)
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
+/* Of dense wakes only some are timed, and stand for the others. */
+static void test_time_is_charged_by_weight(void **state)
+{
+    Fixture *f = *state;
+    int c = pulsar_ledger_cause(&f->l, PULSAR_CAUSE_TIMER, "timer:t");
+    PulsarLedgerCause *causes = pulsar_ledger_causes(f->page);
+
+    pulsar_ledger_woken(&f->l, START + 10, true, 8);
+    pulsar_ledger_event(&f->l, c, 1, PULSAR_CLAIM);
+    pulsar_ledger_sleep(&f->l, START + 13);
+    assert_int_equal(causes[c].busy_ns, 24);
+    pulsar_ledger_woken(&f->l, START + 20, true, 0);
+    pulsar_ledger_event(&f->l, c, 1, PULSAR_CLAIM);
+    pulsar_ledger_sleep(&f->l, 0);
+    pulsar_ledger_woken(&f->l, START + 30, true, 0);
+    pulsar_ledger_sleep(&f->l, 0);
+    assert_int_equal(causes[c].busy_ns, 24);
+    assert_int_equal(causes[c].wakes, 2);
+    assert_int_equal(causes[PULSAR_LEDGER_UNCLAIMED].wakes, 1);
+    assert_int_equal(causes[PULSAR_LEDGER_UNCLAIMED].busy_ns, 0);
+}
+
 /* What passes an event on is the cause only when it leads to nothing. */
 static void test_a_weak_claim_gives_way(void **state)
 {
@@ -604,14 +626,14 @@ static void test_a_weak_claim_gives_way(void **state)
     int real = pulsar_ledger_cause(&f->l, PULSAR_CAUSE_OTHER, "qmp:real");
     PulsarLedgerCause *causes = pulsar_ledger_causes(f->page);
 
-    pulsar_ledger_woken(&f->l, START + 1, true);
+    pulsar_ledger_woken(&f->l, START + 1, true, 1);
     pulsar_ledger_event(&f->l, weak, 1, PULSAR_CLAIM_WEAK);
     pulsar_ledger_event(&f->l, real, 1, PULSAR_CLAIM);
     pulsar_ledger_sleep(&f->l, START + 2);
     assert_int_equal(causes[weak].wakes, 0);
     assert_int_equal(causes[real].wakes, 1);
 
-    pulsar_ledger_woken(&f->l, START + 3, true);
+    pulsar_ledger_woken(&f->l, START + 3, true, 1);
     pulsar_ledger_event(&f->l, weak, 1, PULSAR_CLAIM_WEAK);
     pulsar_ledger_sleep(&f->l, START + 9);
     assert_int_equal(causes[weak].wakes, 1);
@@ -629,6 +651,7 @@ int main(void)
         TEST(poll_without_sleep),
         TEST(other_thread_does_not_claim),
         TEST(a_weak_claim_gives_way),
+        TEST(time_is_charged_by_weight),
         TEST(rows),
         TEST(rows_come_round),
         TEST(late_clock),
