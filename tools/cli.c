@@ -281,6 +281,9 @@ void cli_help(const CliCommand *cmd)
            cmd->args ? " " : "", cmd->args ? cmd->args : "");
     text_print(cmd->text, 0, 0);
     cli_help_options(cmd->options);
+    if (cmd->more) {
+        cmd->more();
+    }
 }
 
 gboolean cli_flush(GError **errp)

@@ -46,6 +46,7 @@ typedef struct CliOption {
 
 /**
  * struct CliCommand: one subcommand
+ * @more: prints what else its help should say, or NULL
  * @run: does it; @args are what is left of the command line, NULL-ended
  */
 typedef struct CliCommand {
@@ -54,6 +55,7 @@ typedef struct CliCommand {
     const char *summary;    /* one line for `pulsar --help` */
     const char *text;       /* a paragraph for its own --help */
     const CliOption *options;
+    void (*more)(void);
     gboolean (*run)(char **args, GError **errp);
 } CliCommand;
 

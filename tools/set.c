@@ -482,6 +482,25 @@ static gboolean run_unset(char **args, GError **errp)
     return run(TRUE, args, errp);
 }
 
+/* What can be set, from the table of options. */
+static void print_keys(void)
+{
+    guint i;
+
+    puts("\nWhat can be set:");
+    for (i = 0; i < PULSAR_OPTION__MAX; i++) {
+        const PulsarOption *option = &pulsar_option_table[i];
+        g_autofree char *accepts = pulsar_option_accepts(option);
+        g_autofree char *text = g_strdup_printf("%s; accepted: %s",
+                                                option->help, accepts);
+
+        if (option->in_conf) {
+            printf("  %-10s  ", option->name);
+            text_print(text, 14, 14);
+        }
+    }
+}
+
 const CliCommand cmd_set = {
     .name = "set",
     .args = "VM...|--all KEY=VALUE...",
@@ -491,6 +510,7 @@ const CliCommand cmd_set = {
             "platform map, under xl in pulsar.conf. Every key and value is "
             "checked first; if one is wrong, nothing is changed.",
     .options = options,
+    .more = print_keys,
     .run = run_set,
 };
 
@@ -502,5 +522,6 @@ const CliCommand cmd_unset = {
             "domain ids), or of all of them, from where 'pulsar set' keeps "
             "them.",
     .options = options,
+    .more = print_keys,
     .run = run_unset,
 };
