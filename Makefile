@@ -16,7 +16,7 @@ say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' $1 $2)
 
 -include $(B)/config.mk
 
-SUITES := scripts patches unit fuzz tool standin xenhost
+SUITES := scripts patches unit fuzz tool devices standin xenhost
 TESTS := check $(addprefix check-,$(SUITES))
 # What configures by itself in a fresh clone; two of the suites need nothing.
 FRESH := $(filter-out check-scripts check-patches,$(TESTS)) demo bench
@@ -130,7 +130,7 @@ endif
 	done
 
 # The tests, their packages first.
-check check-standin check-xenhost: all stock
+check check-devices check-standin check-xenhost: all stock
 	$(Q)build-aux/need-packages check fuzz tool xenhost
 	$(Q)tests/run $(if $(filter check,$@),$(SUITES),$(@:check-%=%))
 
@@ -199,4 +199,4 @@ help:
 #:   make demo         idle wakes of stock and of Pulsar on real Xen
 #:                     (SECONDS=300: the five minutes; default 60)
 #:   make check        all tests; check-SUITE runs one suite of scripts, patches,
-#:                     unit, fuzz, tool, standin and xenhost
+#:                     unit, fuzz, tool, devices, standin, xenhost
