@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How often the frames of a USB controller are looked at: see usb-pace.h.
+ */
+#include "usb-pace.h"
+
+void pulsar_usb_pace_work(PulsarUsbPace *p)
+{
+    p->hold = PULSAR_USB_PACE_HOLD;
+    p->rest = 2;
+    p->credit = PULSAR_USB_PACE_CREDIT;
+    p->known = false;
+}
+
+bool pulsar_usb_pace_look(PulsarUsbPace *p)
+{
+    if (p->hold == 0) {
+        p->hold = p->credit;
+        p->credit /= 2;
+    }
+    return p->hold > 0;
+}
+
+bool pulsar_usb_pace_frame(PulsarUsbPace *p)
+{
+    if (p->hold > 0) {
+        p->hold--;
+    }
+    return p->hold > 0;
+}
+
+bool pulsar_usb_pace_seen(PulsarUsbPace *p, uint32_t schedule)
+{
+    if (p->known && p->schedule == schedule) {
+        return true;
+    }
+    pulsar_usb_pace_work(p);
+    return false;
+}
+
+uint32_t pulsar_usb_pace_rest(PulsarUsbPace *p, uint32_t schedule,
+                              uint32_t work)
+{
+    uint32_t frames;
+
+    if (work == 0) {
+        p->hold = PULSAR_USB_PACE_PENDING;
+        return 1;
+    }
+    if (!p->known || p->schedule != schedule) {
+        pulsar_usb_pace_work(p);
+        p->schedule = schedule;
+        p->known = true;
+        return 1;
+    }
+    frames = p->rest;
+    if (p->rest < PULSAR_USB_PACE_REST / 2) {
+        p->rest *= 2;
+    } else {
+        p->rest = PULSAR_USB_PACE_REST;
+    }
+    return work < frames ? work + 1 : frames;
+}
