@@ -14,7 +14,7 @@ from .state import save
 from .usb_hc import Ehci, Stick, Uhci, Xhci, setup_packet
 
 WINDOW = 10.0
-TABLET = ('-usb', '-usbdevice', 'tablet')
+TABLET = ('-usb', '-device', 'usb-tablet,id=tablet')
 EHCI = ('-device', 'usb-ehci,id=ehci', '-device', 'usb-tablet,bus=ehci.0')
 XHCI = ('-device', 'nec-usb-xhci,id=usb', '-device', 'usb-tablet,bus=usb.0')
 
@@ -214,10 +214,10 @@ def uhci_control(b):
         with b.report.case('a transfer after a write to a register starts '
                            'at once', machine=m):
             rested(m)
-            for i in range(8):
+            for _ in range(8):
                 hc.poll_ports()         # looks alone mean nothing any more
                 time.sleep(0.25)
-            hc.write(hc.INTR, 7 + i % 2 * 8)
+            hc.write(hc.INTR, 7)
             start = time.monotonic_ns()
             tds, _ = hc.queue_control(1, packet, 18)
             came = hc.wait_done(lambda: not hc.active(tds[-1]))
@@ -239,9 +239,11 @@ def uhci_interrupts(b):
             td = hc.ram.take(16)
             hc.ram.put(td, hc.ram.get(hc.list + slot * 4), 1 << 24, 0, 0)
             hc.ram.put(hc.list + slot * 4, td)
-        rested(m)
-        hc.wait_interrupt()
-        hc.acknowledge()
+        # Until it is known that nothing follows when the guest looks at the
+        # registers.
+        for _ in range(12):
+            hc.wait_interrupt()
+            hc.acknowledge()
         late, count = [], Wakes(m)
         for i in range(20):
             hc.wait_interrupt(1.5)
@@ -255,7 +257,7 @@ def uhci_interrupts(b):
         expect(9 <= seconds <= 12, f'20 interrupts took {seconds:.1f} s')
         expect(median(late) <= 1, f'{sorted(late)} frames late')
         if not b.report.stock:
-            expect(timer <= 14 * seconds,
+            expect(timer <= 13 * seconds,
                    f'{timer} timer wakes in {seconds:.1f} s')
 
 
@@ -310,8 +312,7 @@ def uhci_frames(b):
         with b.report.case('unplugging the tablet ends its transfer',
                            machine=m):
             rested(m)
-            m.qmp().execute('device_del',
-                            id='/machine/peripheral-anon/device[0]')
+            m.qmp().execute('device_del', id='tablet')
             hc.wait_done(lambda: not hc.active(hc.report_td), 2)
             expect(hc.ram.get(hc.report_td + 4) & hc.TIMEDOUT, 'no error')
 
@@ -350,7 +351,7 @@ def throughput(b, binary, name):
             file.write(data)
         m.start(command(TABLET + (
             '-drive', f'if=none,id=stick,format=raw,file={image}',
-            '-device', 'usb-storage,drive=stick')))
+            '-device', 'usb-storage,drive=stick,port=2')))
         hc = Uhci(m)
         hc.tablet()
         stick = Stick(hc)
@@ -385,22 +386,18 @@ def usb_journey(b, driver, usb, binaries, name):
         hc = driver(m)
         hc.tablet()
         for i, binary in enumerate(binaries[1:]):
+            start, frame = time.monotonic(), hc.frame()
             time.sleep(3)
             path = save(m)
-            frame = saved_frame(m) if driver is Uhci else None
+            frame += int((time.monotonic() - start) * 1000)
             m.restart(binary, command(usb, incoming=path))
-            if frame is not None:
-                moved = (hc.frame() - frame) % 2048
-                expect(moved < 1500, f'the frame number went back from '
-                                     f'{frame} to {hc.frame()}')
+            # It stood still meanwhile, and has run for a moment since.
+            moved = (hc.frame() - frame + 100) % 2048
+            expect(moved < 1000, f'the frame number went from '
+                                 f'{frame % 2048} to {hc.frame()}')
             hc.move(100 + i, 200 + i)
             expect(hc.wait_report()[0] == (100 + i, 200 + i),
                    f'the tablet is dead after {i + 1} restores')
-
-
-def saved_frame(m):
-    """The frame number of a machine that stands still."""
-    return m.guest.inb(Uhci.IO + Uhci.FRNUM, 2)
 
 
 @group(alone=False)
@@ -453,6 +450,7 @@ def ehci_idle(b):
             expect(timer <= 10 * seconds + 1,
                    f'{timer} timer wakes in {seconds:.1f} s')
             expect(median(late) <= 3, f'{sorted(late)} ms late')
+        _, m, hc = machines[0]
         with b.report.case('the frame index is right after a rest', 'fails',
                            m):
             for pause in (0.033, 0.333, 1.2):

@@ -52,12 +52,13 @@ class Ram:
 class Controller:
     """What the drivers have in common."""
 
-    def __init__(self, machine, device_class, base, pin):
+    def __init__(self, machine, device_class, base):
         self.machine = machine
         self.guest = machine.guest
         self.ram = Ram(machine, base)
         self.bdf = self.guest.find_pci(device_class)
-        self.line = (self.bdf >> 3 & 31) * 4 + pin
+        pin = self.guest.config_read(self.bdf, 0x3d, 1)
+        self.line = (self.bdf >> 3 & 31) * 4 + pin - 1
 
     def wait_interrupt(self, timeout=TIMEOUT):
         """Wait for the line; the time (CLOCK_MONOTONIC, ns) it rose."""
@@ -104,7 +105,7 @@ class Uhci(Controller):
     IO = 0xc400
 
     def __init__(self, machine, base=2 << 20):
-        super().__init__(machine, 0x0c0300, base, 3)
+        super().__init__(machine, 0x0c0300, base)
         self.guest.config_write(self.bdf, 0x20, self.IO)
         self.guest.config_write(self.bdf, 4, 5, 2)
         self.list = self.ram.take(4096, 4096)
@@ -308,7 +309,7 @@ class Ehci(Controller):
     T, QH = 1, 2
 
     def __init__(self, machine, base=2 << 20):
-        super().__init__(machine, 0x0c0320, base, 0)
+        super().__init__(machine, 0x0c0320, base)
         self.guest.config_write(self.bdf, 0x10, self.BAR)
         self.guest.config_write(self.bdf, 4, 6, 2)
         self.op = self.BAR + self.guest.load(self.BAR, 1)
@@ -350,6 +351,9 @@ class Ehci(Controller):
 
     def acknowledge(self):
         self.write(self.STS, self.read(self.STS) & 0x3f)
+
+    def frame(self):
+        return self.read(self.FRINDEX) // 8
 
     def reset_port(self, port=0):
         at = self.PORTSC + 4 * port
@@ -423,7 +427,7 @@ class Xhci(Controller):
     IOC, CYCLE = 1 << 5, 1
 
     def __init__(self, machine, base=2 << 20):
-        super().__init__(machine, 0x0c0330, base, 0)
+        super().__init__(machine, 0x0c0330, base)
         self.guest.config_write(self.bdf, 0x10, self.BAR)
         self.guest.config_write(self.bdf, 0x14, 0)
         self.guest.config_write(self.bdf, 4, 6, 2)
