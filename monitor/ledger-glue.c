@@ -86,7 +86,41 @@ static void __attribute__((constructor)) ledger_begin(void)
     pulsar_ledger_init(&ledger, boot_page, now_ns());
 }
 
-/* Adds "prefix:name" under @key; returns its cause. */
+/* Callbacks that people know by what they are for. */
+static const struct {
+    const char *callback;
+    const char *cause;
+} known[] = {
+    { "cpu_handle_ioreq", "evtchn:ioreq" },
+    { "xen_device_event", "evtchn:pv-backend" },
+    { "xen_be_evtchn_event", "evtchn:pv-backend" },
+    { "watch_event", "xenstore:watch" },
+    { "tap_send", "tap:receive" },
+    { "tap_writable", "tap:transmit" },
+    { "qemu_laio_completion_cb", "block:linux-aio" },
+    { "qemu_laio_completion_bh", "block:linux-aio" },
+    { "qemu_luring_completion_cb", "block:io_uring" },
+    { "qemu_luring_completion_bh", "block:io_uring" },
+    { "thread_pool_completion_bh", "block:thread-pool" },
+    { "vnc_jobs_bh", "vnc:client" },
+    { "pty_typed", "chardev:pty" },
+};
+
+static void cause_name(char *ret, size_t size, const char *prefix,
+                       const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(known); i++) {
+        if (g_str_equal(known[i].callback, name)) {
+            pstrcpy(ret, size, known[i].cause);
+            return;
+        }
+    }
+    snprintf(ret, size, "%s:%s", prefix, name);
+}
+
+/* Adds @name, or "prefix:name", under @key; returns its cause. */
 static int add_cause(const void *key, PulsarCauseClass class_,
                      const char *prefix, const char *name)
 {
@@ -94,7 +128,7 @@ static int add_cause(const void *key, PulsarCauseClass class_,
     CauseSlot *slot;
     int cause;
 
-    snprintf(text, sizeof(text), "%s:%s", prefix, name);
+    cause_name(text, sizeof(text), prefix, name);
     cause = pulsar_ledger_cause(&ledger, class_, text);
 
     QEMU_LOCK_GUARD(&names_lock);
@@ -163,32 +197,29 @@ static int cause_of_fn(const void *fn, PulsarCauseClass class_,
 }
 
 /*
- * Descriptors whose handlers only pass on what woke us: the cause is what
- * they lead to, not they.
+ * Callbacks that only pass on what woke us: the cause is what they lead to,
+ * and they themselves only when that is nothing.
  */
-static bool passes_on(const void *fn)
+static bool passes_on(int cause)
 {
-    static const void *ioreq, *notifier;
-    const char *name;
+    static const char *const names[] = {
+        "evtchn:ioreq", "xenstore:watch", "tap:receive",
+        "fd:aio_context_notifier_cb", "bh:co_schedule_bh_cb",
+        "bh:notify_event_cb",
+    };
+    static uint8_t answers[PULSAR_LEDGER_CAUSES]; /* 1: no, 2: yes */
+    const char *name = pulsar_ledger_causes(ledger.page)[cause].name;
+    size_t i;
 
-    if (fn == ioreq || fn == notifier) {
-        return true;
+    if (!answers[cause]) {
+        answers[cause] = 1;
+        for (i = 0; i < ARRAY_SIZE(names); i++) {
+            if (g_str_equal(name, names[i])) {
+                answers[cause] = 2;
+            }
+        }
     }
-    if (ioreq && notifier) {
-        return false;
-    }
-    WITH_QEMU_LOCK_GUARD(&names_lock) {
-        name = names ? g_hash_table_lookup(names, fn) : NULL;
-    }
-    if (name && g_str_equal(name, "cpu_handle_ioreq")) {
-        ioreq = fn;
-        return true;
-    }
-    if (name && g_str_equal(name, "aio_context_notifier_cb")) {
-        notifier = fn;
-        return true;
-    }
-    return false;
+    return answers[cause] == 2;
 }
 
 /*
@@ -223,11 +254,21 @@ void pulsar_ledger_count(int cause, uint32_t times)
                         in_main_loop ? PULSAR_CLAIM : PULSAR_CLAIM_NONE);
 }
 
-/* For what only passes on an event: the cause is what it leads to. */
-static void count_weakly(int cause)
+static void count_callback(int cause)
 {
     pulsar_ledger_event(&ledger, cause, 1,
-                        in_main_loop ? PULSAR_CLAIM_WEAK : PULSAR_CLAIM_NONE);
+                        !in_main_loop ? PULSAR_CLAIM_NONE :
+                        passes_on(cause) ? PULSAR_CLAIM_WEAK : PULSAR_CLAIM);
+}
+
+/* For hooks that come by a name instead of a callback, seldom enough. */
+static void count_named(const char *kind, const char *name)
+{
+    char text[PULSAR_LEDGER_CAUSE_NAME];
+
+    snprintf(text, sizeof(text), "%s:%s", kind, name ?: "");
+    pulsar_ledger_count(pulsar_ledger_cause(&ledger, PULSAR_CAUSE_OTHER, text),
+                        1);
 }
 
 void pulsar_main_loop_sleep(int64_t timeout_ns)
@@ -256,31 +297,30 @@ void pulsar_timerlist_run_timers(QEMUTimerCB *cb)
 
 void pulsar_aio_dispatch_handler(void *fn)
 {
-    if (!passes_on(fn)) {
-        pulsar_ledger_count(cause_of_fn(fn, PULSAR_CAUSE_FD, "fd"), 1);
-    }
+    count_callback(cause_of_fn(fn, PULSAR_CAUSE_FD, "fd"));
 }
 
 void pulsar_aio_bh_call(const char *name)
 {
     CauseSlot *slot = find_slot(name, PULSAR_CAUSE_BH);
-    int cause = slot->key ? slot->cause
-                          : add_cause(name, PULSAR_CAUSE_BH, "bh", name);
 
-    if (g_str_equal(name, "co_schedule_bh_cb") ||
-        g_str_equal(name, "notify_event_cb")) {
-        count_weakly(cause);
-    } else {
-        pulsar_ledger_count(cause, 1);
-    }
+    count_callback(slot->key ? slot->cause
+                             : add_cause(name, PULSAR_CAUSE_BH, "bh", name));
 }
 
 void pulsar_monitor_qmp_dispatch(Chardev *chr)
 {
-    g_autofree char *text = g_strdup_printf("qmp:%s", chr->label ?: "");
+    count_named("qmp", chr->label);
+}
 
-    pulsar_ledger_count(pulsar_ledger_cause(&ledger, PULSAR_CAUSE_OTHER, text),
-                        1);
+void pulsar_watch_event(const char *path)
+{
+    count_named("xenstore", path);
+}
+
+void pulsar_tap_send(const char *nic)
+{
+    count_named("tap", nic);
 }
 
 void pulsar_qio_channel_dispatch(const char *name)

@@ -91,6 +91,22 @@ void pulsar_qio_channel_dispatch(const char *name);
 void pulsar_monitor_qmp_dispatch(struct Chardev *chr);
 
 /**
+ * pulsar_watch_event: from watch_event() (hw/xen/xen-operations.c)
+ * @path: the xenstore node whose watch has fired
+ *
+ * Counts; may not block.
+ */
+void pulsar_watch_event(const char *path);
+
+/**
+ * pulsar_tap_send: from tap_send() (net/tap.c)
+ * @nic: name of the network client that a packet may have come for
+ *
+ * Counts; may not block.
+ */
+void pulsar_tap_send(const char *nic);
+
+/**
  * hmp_info_wakeups: from the table of HMP commands (hmp-commands-info.hx)
  * @mon: the monitor to print to
  * @qdict: the command's arguments; it has none

@@ -40,8 +40,17 @@ def monitor(b):
             expect(grew('pio-write:isa-serial', 'events') == 7,
                    'writes to the serial port')
             expect(grew('bufioreq', 'events') == 5, 'buffered writes')
-            expect(grew('qmp:libxl-cmd', 'wakes') == 1,
-                   'the wake of query-wakeups itself')
+            expect(grew('qmp:libxl-cmd', 'events') == 1,
+                   'query-wakeups itself')
+        with b.report.case('a sleeping device model is woken by QMP once',
+                           'fails', m):
+            expect(settle([m.pid], 1, 5), 'it went on running')
+            before = causes(qmp)
+            expect(settle([m.pid], 1, 5), 'it went on running')
+            after = causes(qmp)
+            grown = (after['qmp:libxl-cmd']['wakes'] -
+                     before['qmp:libxl-cmd']['wakes'])
+            expect(grown == 1, f'{grown} wakes')
         with b.report.case('query-wakeups: wakes are the sum of the causes',
                            'fails', m):
             info = qmp.execute('query-wakeups')
