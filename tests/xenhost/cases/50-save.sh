@@ -26,7 +26,13 @@ tiny_answers() {
         send '!s' expect 'done' 20000 send '!b' expect 'done' 20000
 }
 
+# What is typed while Linux sets up its UART again after a restore is lost, so
+# the shell is asked until it answers.
 linux_answers() {
+    local try
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        ttytalk "$(serial_tty linux)" send '\n' expect 'guest#' 3000 && break
+    done
     ttytalk "$(serial_tty linux)" send 'echo six is $((2 * 3))\n' \
         expect 'six is 6' 30000 \
         send 'dd if=/dev/xvda of=/dev/null bs=64k count=16; echo rc=$?\n' \

@@ -104,7 +104,7 @@ class Machine:
             '-append', 'console=com1 com1=115200,8n1 loglvl=all '
                        'guest_loglvl=all bootscrub=0 '
                        f'dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M',
-            '-initrd', f'{image.KERNEL} console=hvc0 quiet mitigations=off,'
+            '-initrd', f'{image.KERNEL} console=hvc0 quiet mitigations=off pci=noearly,'
                        f'{initrd}']
         with open(os.path.join(folder, 'emulator.log'), 'wb') as log:
             self._process = subprocess.Popen(
@@ -129,6 +129,11 @@ class Machine:
 
     def stop(self):
         """End the emulator."""
+        with open(f'/proc/{self._process.pid}/stat', encoding='ascii') as f:
+            fields = f.read().rsplit(')', 1)[1].split()
+        ticks = int(fields[11]) + int(fields[12])
+        say('the emulator is stopped; it took '
+            f"{ticks / os.sysconf('SC_CLK_TCK'):.0f} s of processor time")
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(10)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Debian 12's packages, fetched and unpacked beside the system's own.
+"""Debian's packages, fetched and unpacked beside the system's own.
 
 Nothing is installed: apt only resolves and downloads, through
 build-aux/private-apt, and the archives are unpacked below build/xenhost.
@@ -16,51 +16,51 @@ import time
 
 from .paths import TOP, WORK, Trouble, say, short
 
-SUITE = 'bookworm'
+SUITE = 'bookworm'      # unless another is asked for
 PRIVATE_APT = os.path.join(TOP, 'build-aux', 'private-apt')
 DEBS = os.path.join(WORK, 'debs')
 DAY = 24 * 3600
 
-Package = collections.namedtuple('Package', 'name file size digest')
+Package = collections.namedtuple('Package', 'suite name file size digest')
 
 
-def _apt(*args):
+def _apt(suite, *args):
     os.makedirs(DEBS, exist_ok=True)
-    run = subprocess.run([PRIVATE_APT, SUITE + ':deb', DEBS, 'apt-get', '-qq',
+    run = subprocess.run([PRIVATE_APT, suite + ':deb', DEBS, 'apt-get', '-qq',
                           *args], stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE, text=True, check=False)
     if run.returncode != 0:
         why = (run.stderr.strip().splitlines() or ['it gave no reason'])[-1]
-        raise Trouble(f'apt-get {args[0]} for suite {SUITE} failed: {why}')
+        raise Trouble(f'apt-get {args[0]} for suite {suite} failed: {why}')
     return run.stdout
 
 
-def _resolve(names):
+def _resolve(suite, names):
     """What an empty system would install to have the named packages."""
-    listing = _apt('install', '--print-uris', '--no-install-recommends',
+    listing = _apt(suite, 'install', '--print-uris', '--no-install-recommends',
                    '-o', 'Dir::Cache::Archives=' + os.path.join(DEBS, 'none'),
                    *names)
     found = re.findall(r"^'\S+' (\S+?)(_\S+) (\d+) (\S+)$", listing, re.M)
-    return [Package(name, name + rest, int(size), digest.split(':')[-1])
+    return [Package(suite, name, name + rest, int(size), digest.split(':')[-1])
             for name, rest, size, digest in found]
 
 
-def resolve(label, names):
+def resolve(label, names, suite=SUITE):
     """_resolve(), asked once a day; the last answer stands in when offline."""
     memory = os.path.join(WORK, label + '.packages')
     os.makedirs(WORK, exist_ok=True)
-    question = '# ' + ' '.join(names)
+    question = f"# {suite} {' '.join(names)}"
     known = None
     if os.path.exists(memory):
         with open(memory, encoding='utf-8') as f:
             lines = f.read().splitlines()
         if lines[:1] == [question]:
-            known = [Package(n, f, int(s), d)
+            known = [Package(suite, n, f, int(s), d)
                      for n, f, s, d in map(str.split, lines[1:])]
     if known and time.time() - os.path.getmtime(memory) < DAY:
         return known
     try:
-        fresh = _resolve(names)
+        fresh = _resolve(suite, names)
     except Trouble as e:
         if known is None:
             raise
@@ -69,7 +69,7 @@ def resolve(label, names):
     with open(memory, 'w', encoding='utf-8') as f:
         print(question, file=f)
         for package in fresh:
-            print(*package, file=f)
+            print(*package[1:], file=f)
     return fresh
 
 
@@ -90,7 +90,9 @@ def fetch(packages):
         return
     size = sum(p.size for p in missing) / 1e6
     say(f'fetching {len(missing)} Debian packages ({size:.0f} MB)')
-    _apt('download', *(p.name for p in missing))
+    for suite in {p.suite for p in missing}:
+        _apt(suite, 'download',
+             *(p.name for p in missing if p.suite == suite))
     for package in missing:
         if not _intact(package):
             raise Trouble(f'{short(os.path.join(DEBS, package.file))} is not '
