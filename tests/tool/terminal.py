@@ -13,8 +13,10 @@ PATIENCE = 30       # seconds until what should come is given up
 
 class Terminal:
     def __init__(self, host, *command, width=110, height=24, env=()):
-        self.socket = os.path.join(host.dir, 'tmux')
-        self.fifo = os.path.join(host.dir, f'output-{time.monotonic_ns()}')
+        # A server of its own: one that was told to go may not be gone yet.
+        number = time.monotonic_ns()
+        self.socket = os.path.join(host.dir, f'tmux-{number}')
+        self.fifo = os.path.join(host.dir, f'output-{number}')
         self.width, self.height = width, height
         self.env = dict(host.env)
         self.env.pop('TMUX', None)
