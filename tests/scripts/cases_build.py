@@ -145,6 +145,19 @@ def test_pinned_tarball(box):
         'qemu-10.0.99.tar', 'SHA-256', '--allow-unpinned')
 
 
+def test_repacked(box):
+    """a tarball packed by somebody else is taken if the pin lists its tree"""
+    result = box.run('./configure', f'--qemu-source={box.source}')
+    pin(box, 'tree', result.err.split('SHA-256 ')[1].split(',')[0])
+    path, _ = box.tarball('qemu-10.0.99.tar')
+    result = box.run('./configure', f'--qemu-source={path}').fine()
+    assert 'NOTE' not in result.err
+    box.write(os.path.join(box.source, 'other.c'), '')
+    path, _ = box.tarball('qemu-10.0.99.tar')
+    box.configure(source=path).fine()
+    box.run('./configure', f'--qemu-source={path}').refused('--allow-unpinned')
+
+
 def test_no_source(box):
     """a source that is not there, or is none, is refused"""
     box.configure(source='/nowhere').refused('/nowhere', 'QEMU 10.0.N')
