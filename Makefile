@@ -123,6 +123,10 @@ install: all
 	$(Q)install -m 644 $(KEYMAPS) $(D)$(datadir)/pulsar/keymaps
 ifneq ($(TOOL_SOURCES),)
 	$(Q)install -D -m 755 $(B)/pulsar $(D)$(bindir)/pulsar
+ifneq ($(wildcard tools/completion/pulsar),)
+	$(Q)install -D -m 644 tools/completion/pulsar \
+	    $(D)$(datadir)/bash-completion/completions/pulsar
+endif
 endif
 	$(Q)for page in $(MANUALS); do \
 	    install -D -m 644 $$page \

@@ -287,12 +287,14 @@ def test_install(box):
     box.write('tools/x.c', '#include <stdio.h>\n'
               'int main(void) { puts(PULSAR_VERSION); return 0; }\n')
     box.write('docs/man/pulsar.1', '.TH x\n')
+    box.write('tools/completion/pulsar', '')
     box.configure('--prefix=/usr', '--libexecdir=/usr/lib/x').fine()
     dest = os.path.join(box.top, 'dest')
     box.make('install', f'DESTDIR={dest}').fine()
     found = sorted(os.path.relpath(os.path.join(where, name), dest)
                    for where, _, names in os.walk(dest) for name in names)
     assert found == ['usr/bin/pulsar', 'usr/lib/x/pulsar/qemu-system-i386',
+                     'usr/share/bash-completion/completions/pulsar',
                      'usr/share/man/man1/pulsar.1',
                      'usr/share/pulsar/keymaps/en-us'], found
     printed = box.run(os.path.join(dest, 'usr/bin/pulsar')).fine().out
