@@ -142,6 +142,17 @@ def test_packages(box):
     assert box.read(log).split()[-2:] == ['two', 'gone'], box.read(log)
 
 
+def test_packages_any(box):
+    """need-packages takes any one of several names, else the first known"""
+    dpkg(box)
+    box.stub('id', 'echo 1000')
+    box.stub('apt-cache', '[ "$2" != new ] || echo Package: new')
+    box.write('build-aux/packages/x', 'none | other\n')
+    box.run('build-aux/need-packages', 'x').fine()
+    box.write('build-aux/packages/x', 'old | new | newer\n')
+    assert box.run('build-aux/need-packages', 'x').err.endswith(' new\n')
+
+
 def test_packages_user(box):
     """need-packages tells an ordinary user the command, and installs nothing"""
     dpkg(box)
