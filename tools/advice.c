@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the causes of wakes mean, and what cures them. The first row that
- * fits counts. What a cure takes from the guest stands in the table of
- * options (xen/options.c), not here.
+ * fits counts; those for prefixes after which anything may come stand first.
+ * What a cure takes from the guest stands in the table of options
+ * (xen/options.c), not here.
  */
 #include <string.h>
 
@@ -15,6 +16,50 @@ const Advice advice_table[] = {
                  "the toolstack, tidies up in a thread of its own.",
         .otherwise = "Start the device model without it, or with "
                      "MALLOC_CONF=background_thread:false in its environment.",
+    },
+    {
+        .patterns = "qmp:* hmp:* fd:*libxl* fd:*libxenstat* fd:*qmp* "
+                    "fd:chardev-tcp-* bh:*qmp* bh:monitor* timer:monitor*",
+        .words = "A program outside asks the device model questions through "
+                 "its monitor, again and again.",
+        .otherwise = "Stop that program from polling, or let it ask less "
+                     "often; 'pulsar' reads the figures without asking.",
+        .look = LOOK_QMP,
+    },
+    {
+        .patterns = "xenstore:* fd:watch_event fd:xs_* fd:xenstore*",
+        .words = "Somebody writes into xenstore where the device model "
+                 "watches, again and again.",
+        .otherwise = "Find the writer in xenstored's access log.",
+    },
+    {
+        .patterns = "tap:* fd:tap* fd:net* *rtl8139* *e1000* *ne2k* *pcnet* "
+                    "*virtio-net* timer:*nic* bh:*virtio_net*",
+        .words = "The emulated network card has packets to carry; broadcasts "
+                 "of the network count too.",
+        .otherwise = "Install PV network drivers in the guest, which unplug "
+                     "it, or give the VM no emulated one (vif with type=vif).",
+    },
+    {
+        .patterns = "block:* fd:*aio* fd:*io_uring* fd:*laio* bh:*blk* "
+                    "bh:*aio* bh:*bdrv* bh:*dma* bh:*thread_pool* "
+                    "thread:worker thread:iou-* fd:nbd* *nvme* *lsi* *scsi* "
+                    "*virtio-blk*",
+        .words = "A disk that the device model serves is being read or "
+                 "written.",
+        .otherwise = "Find out what in the guest uses the disk; it is not "
+                     "idle.",
+    },
+    {
+        .patterns = "evtchn:ioreq",
+        .words = "Xen told it of a request of the guest, and there was "
+                 "nothing left to do when it looked.",
+    },
+    {
+        .patterns = "evtchn:* fd:*xen_device* fd:*evtchn* fd:*xen_be* "
+                    "*xen-block* *xen-console* *qdisk*",
+        .words = "The guest uses a PV device that the device model serves.",
+        .otherwise = "Find out what in the guest uses it; it is not idle.",
     },
     {
         .patterns = "*uhci*",
@@ -50,7 +95,7 @@ const Advice advice_table[] = {
     {
         .patterns = "pio-*:*serial* mmio-*:*serial* timer:serial* "
                     "timer:fifo_timeout_int timer:*pty* fd:*pty* "
-                    "fd:chardev-*serial* bh:*serial*",
+                    "chardev:* fd:chardev-*serial* bh:*serial*",
         .words = "The guest talks on its serial port, or somebody talks to "
                  "it there.",
         .option = "serial",
@@ -111,45 +156,6 @@ const Advice advice_table[] = {
                  "them to its emulated display.",
         .otherwise = "Let the guest blank its screen, or give a guest that "
                      "needs none no display (vga=\"none\").",
-    },
-    {
-        .patterns = "qmp:* hmp:* fd:*libxl* fd:*libxenstat* fd:*qmp* fd:*mon* "
-                    "fd:chardev-tcp-* bh:*qmp* bh:monitor* timer:monitor*",
-        .words = "A program outside asks the device model questions through "
-                 "its monitor, again and again.",
-        .otherwise = "Stop that program from polling, or let it ask less "
-                     "often; 'pulsar' reads the figures without asking.",
-        .look = LOOK_QMP,
-    },
-    {
-        .patterns = "xenstore:* fd:watch_event fd:xs_* fd:xenstore*",
-        .words = "Somebody writes into xenstore where the device model "
-                 "watches, again and again.",
-        .otherwise = "Find the writer in xenstored's access log.",
-    },
-    {
-        .patterns = "tap:* fd:tap* fd:net* *rtl8139* *e1000* *ne2k* *pcnet* "
-                    "*virtio-net* timer:*nic* bh:*virtio_net*",
-        .words = "The emulated network card has packets to carry; broadcasts "
-                 "of the network count too.",
-        .otherwise = "Install PV network drivers in the guest, which unplug "
-                     "it, or give the VM no emulated one (vif with type=vif).",
-    },
-    {
-        .patterns = "block:* fd:*aio* fd:*io_uring* fd:*laio* bh:*blk* "
-                    "bh:*aio* bh:*bdrv* bh:*dma* bh:*thread_pool* "
-                    "thread:worker thread:iou-* fd:nbd* *nvme* *lsi* *scsi* "
-                    "*virtio-blk*",
-        .words = "A disk that the device model serves is being read or "
-                 "written.",
-        .otherwise = "Find out what in the guest uses the disk; it is not "
-                     "idle.",
-    },
-    {
-        .patterns = "evtchn:* fd:*xen_device* fd:*evtchn* fd:*xen_be* "
-                    "*xen-block* *xen-console* *qdisk*",
-        .words = "The guest uses a PV device that the device model serves.",
-        .otherwise = "Find out what in the guest uses it; it is not idle.",
     },
     {
         .patterns = "timer:rtc* *mc146818* timer:pulsar_rtc*",

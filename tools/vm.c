@@ -176,8 +176,16 @@ static void count_threads(Vm *vm)
 {
     Proc *proc = vm->priv->proc;
     gboolean first = !vm->priv->proc_sampled;
+    const char *main_name = NULL;
     guint i;
 
+    for (i = 0; i < proc->threads->len; i++) {
+        ProcThread *t = &g_array_index(proc->threads, ProcThread, i);
+
+        if (t->tid == vm->pid) {
+            main_name = t->name;
+        }
+    }
     vm->switches = 0;
     vm->new_switches = 0;
     for (i = 0; i < vm->thread_causes->len; i++) {
@@ -199,6 +207,8 @@ static void count_threads(Vm *vm)
         name = t->tid == vm->pid ? g_strdup(VM_CAUSE_STOCK)
                                  : g_strconcat("thread:", t->name, NULL);
         c = thread_cause(vm, name);
+        c->helper = t->tid != vm->pid && main_name &&
+                    !strcmp(t->name, main_name);
         c->new_wakes += t->new_voluntary;
         c->wakes += t->new_voluntary;
         c->new_events = c->new_wakes;
@@ -637,6 +647,9 @@ static gint by_new_wakes(gconstpointer a, gconstpointer b)
 {
     const VmCause *x = *(VmCause *const *)a, *y = *(VmCause *const *)b;
 
+    if (x->helper != y->helper && x->new_wakes && y->new_wakes) {
+        return x->helper ? 1 : -1;
+    }
     if (x->new_wakes != y->new_wakes) {
         return x->new_wakes > y->new_wakes ? -1 : 1;
     }
@@ -650,6 +663,9 @@ static gint by_wakes(gconstpointer a, gconstpointer b)
 {
     const VmCause *x = *(VmCause *const *)a, *y = *(VmCause *const *)b;
 
+    if (x->helper != y->helper && x->wakes && y->wakes) {
+        return x->helper ? 1 : -1;
+    }
     if (x->wakes != y->wakes) {
         return x->wakes > y->wakes ? -1 : 1;
     }

@@ -21,6 +21,7 @@
 /** struct VmCause: one thing that wakes a device model */
 typedef struct VmCause {
     char *name;             /* clean */
+    gboolean helper;        /* a thread without a name of its own */
     guint64 wakes, events, busy_ns;             /* since it began */
     guint64 new_wakes, new_events, new_busy_ns; /* in the interval */
 } VmCause;
@@ -95,10 +96,12 @@ double vm_rate(const Vm *vm, guint64 count);
 char *vm_title(const Vm *vm);
 
 /**
- * vm_causes: what woke it, most frequent first
+ * vm_causes: what woke it, most frequent first, helper threads last
  * @in_interval: of the interval; else since it began
  *
- * Causes that did nothing are left out.
+ * Causes that did nothing are left out. Threads that have the process's name
+ * work for it (libxenstore's reader, RCU): what woke the main loop is nearer
+ * to the cause, however much more often they switch.
  *
  * Returns: VmCause that belong to @vm, valid until the next sample; free
  * the array with g_ptr_array_unref().

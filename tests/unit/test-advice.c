@@ -92,6 +92,7 @@ static void test_known_causes(void **state)
         { "pio-read:isa-serial", "serial" },
         { "pio-write:serial", "serial" },
         { "fd:pty_slave_opened", "serial" },
+        { "chardev:pty", "serial" },
         { "fd:chardev-pty-serial0", "serial" },
         { "timer:pty_chr_timer", "serial" },
         { "pio-read:isa-parallel", "parallel" },
@@ -105,6 +106,13 @@ static void test_known_causes(void **state)
         { "pio-write:rtl8139", NULL },
         { "thread:jemalloc_bg_thd", NULL },
         { "bufioreq", NULL },
+        { "vnc:client", "vnc_idle" },
+        { "evtchn:ioreq", NULL },
+        { "evtchn:pv-backend", NULL },
+        { "qmp:libxl-cmd", NULL },
+        { "xenstore:/local/domain/7/physmap", NULL },
+        { "tap:net0", NULL },
+        { "block:io_uring", NULL },
         { "unclaimed", NULL },
         { "something new", NULL },
     };
@@ -124,6 +132,12 @@ static void test_known_causes(void **state)
     assert_non_null(strstr(advice_find("timer:rtl8139_timer")->words,
                            "network"));
     assert_non_null(strstr(advice_find("fd:watch_event")->words, "xenstore"));
+    assert_non_null(strstr(advice_find("xenstore:/local/domain/7/device-model/"
+                                       "7/backends/vif")->words, "xenstore"));
+    assert_non_null(strstr(advice_find("block:linux-aio")->words, "disk"));
+    assert_non_null(strstr(advice_find("tap:net0")->words, "network"));
+    assert_non_null(strstr(advice_find("evtchn:pv-backend")->words, "PV"));
+    assert_non_null(strstr(advice_find("qmp:libxl-cmd")->words, "monitor"));
 }
 
 int main(void)

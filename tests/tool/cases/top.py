@@ -125,7 +125,9 @@ def top_names_threads(host):
     dm.say('thread jemalloc_bg_thd 1', 'thread worker 1')
     with Watch(host, 2) as top:
         equal(top.look(1)[5]['wakes'], 0, 'asleep')
-        dm.say('thread jemalloc_bg_thd 50', 'thread worker 10')
+        # One without a name of its own is nobody's cause, if there is another.
+        dm.say('thread jemalloc_bg_thd 50', 'thread worker 10',
+               'thread fakedm 200')
         vm = top.look(1)[5]
         woken = causes(vm)
         check(50 <= woken['thread:jemalloc_bg_thd'] <= 60, woken)
@@ -133,7 +135,8 @@ def top_names_threads(host):
         equal(vm['top_cause'], 'thread:jemalloc_bg_thd', 'top cause')
         equal(vm['main_loop_wakes'], 0, 'main loop')
         equal(vm['wakes'], sum(woken.values()), 'wakes of all threads')
-        equal(vm['threads'], 5, 'threads')
+        check(woken['thread:fakedm'] >= 200, woken)
+        equal(vm['threads'], 6, 'threads')
 
 
 @case

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command with real device models, of which the stand-in plays the
+guests."""
+
+import ast
+import concurrent.futures
+import contextlib
+import glob
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+
+from harness import case, check, equal, Failure, Skip, TOP
+from cases.top import switches, Watch
+
+STANDIN = os.path.join(TOP, 'tests', 'standin')
+IDE_STATUS = 0x1f7
+WATCHED_SECONDS = 60
+
+
+def load(name, path):
+    """A module of the stand-in's; its package "cases" has our name too."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+standin = load('standin', os.path.join(STANDIN, 'standin.py'))
+usb_hc = load('usb_hc', os.path.join(STANDIN, 'cases', 'usb_hc.py'))
+
+
+class Hall:
+    """A host with a xenstored and device models that really are ones."""
+
+    def __init__(self, host):
+        standin.require(standin.QEMU, 'run make')
+        self.host = host
+        self.world = standin.World()
+        host.env['XENSTORED_PATH'] = self.world.xenstored.path
+
+    def machine(self, **more):
+        return standin.Machine(self.world, standin.QEMU,
+                               standin.xl_command(**more), memory=32,
+                               env={'PULSAR_RUNDIR': self.host.rundir})
+
+    def machines(self, n):
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            return list(pool.map(lambda _: self.machine(), range(n)))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.world.close()
+
+
+@contextlib.contextmanager
+def again_and_again(action, pause):
+    """Plays ACTION with a pause in between for as long as the block runs."""
+    end = threading.Event()
+
+    def play():
+        while not end.wait(pause):
+            action()
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+@case
+def hundred_device_models_and_who_wakes_them(host):
+    with Hall(host) as hall, contextlib.ExitStack() as stack:
+        machines = hall.machines(100)
+        polled, usb, chatty, viewed, *idle = machines
+        controller = usb_hc.Uhci(usb)
+        controller.tablet()
+        stack.callback(viewed.view().close)
+        node = f'/local/domain/0/backend/qdisk/{chatty.domid}'
+        standin.settle([m.pid for m in idle])
+        before = {m.domid: switches(m.pid) for m in idle}
+
+        with again_and_again(lambda: polled.guest.inb(IDE_STATUS), 0.03), \
+                again_and_again(lambda: chatty.xenstore.write(node, ''), 0.1):
+            vms = {vm['domid']: vm for vm in host.run(
+                'top', '--json', '--once', '--interval', 5,
+                '--no-stock').jsons()}
+            equal(len(vms), 100, 'VMs')
+            # By name: the wakes of these three have one cause.
+            for m, pattern in ((polled, 'pio-read:ide'),
+                               (usb, 'timer:uhci_frame_timer'),
+                               (chatty, 'xenstore:.*'),
+                               (viewed, 'timer:gui_update|vnc:.*')):
+                vm = vms[m.domid]
+                check(re.fullmatch(pattern, vm['top_cause'] or ''),
+                      f'top cause {vm["top_cause"]}, wanted {pattern}: '
+                      f'{vm["causes"]}')
+            awake = [vm for vm in vms.values() if vm['wakes']]
+            equal({vm['domid'] for vm in awake},
+                  {m.domid for m in (polled, usb, chatty, viewed)},
+                  'who is awake')
+            check(all(vm['switches'] == 0 for vm in vms.values()
+                      if vm not in awake), 'a sleeper has switched')
+            for vm in awake:
+                named = sum(c['wakes'] for c in vm['causes'])
+                equal(named, vm['wakes'], f'wakes by cause of {vm["name"]}')
+                unnamed = sum(c['wakes'] for c in vm['causes'] if re.match(
+                    'unclaimed|overflow|.*:0x', c['cause']))
+                check(unnamed <= vm['wakes'] / 100, vm['causes'])
+
+        # Watched for a minute, and let alone after that.
+        host.run('top', '--batch', '-i', WATCHED_SECONDS, '-d', 1, '-n')
+        after = {m.domid: switches(m.pid) for m in idle}
+        equal(after, before, f'context switches of the {len(idle)} that '
+              f'sleep, watched for {WATCHED_SECONDS} s')
+        print(f'# {len(idle)} of 100 device models slept through '
+              f'{WATCHED_SECONDS} s of being watched')
+
+
+@case
+def doctor_cures_as_it_says(host):
+    """The line that is printed, put into the command line, ends the wakes."""
+    if not glob.glob(os.path.join(TOP, 'xen', 'gates*.c')):
+        raise Skip('no option closes anything yet')
+
+    def find(vm):
+        return host.run('doctor', vm, '--json', '-d', 2, '-t',
+                        'xl').json()['findings']
+
+    with Hall(host) as hall:
+        m = hall.machine(cd=False)
+        usb_hc.Uhci(m).tablet()
+        found = find(m.domid)
+        # A helper thread may have had something to do for it.
+        equal([f['cause'] for f in found if 'thread:' not in f['cause']],
+              ['timer:uhci_frame_timer'], 'causes')
+        equal(found[0]['cause'], 'timer:uhci_frame_timer', 'first cause')
+        line = [line for line in found[0]['lines']
+                if line.startswith('device_model_args_hvm')][0]
+        args = ast.literal_eval(line.split(' = ')[1])
+        m.restart(standin.QEMU, standin.xl_command(cd=False, extra=args))
+        source = host.run('show', m.domid, '--json').json()['options']
+        equal(source[found[0]['cure']]['value'], found[0]['value'],
+              'option in force')
+        try:
+            usb_hc.Uhci(m).tablet()
+        except Exception:               # pylint: disable=broad-except
+            pass                        # there is no controller any more
+        else:
+            raise Failure('the guest still finds a USB controller')
+        standin.settle([m.pid])
+        equal(host.run('doctor', m.domid, '--json', '-d',
+                       5).json()['asleep'], True, 'asleep')
+
+
+@case
+def top_agrees_with_strace(host):
+    """Wakes and strace's count of polls that slept, in one window."""
+    with Hall(host) as hall:
+        m = hall.machine()
+        standin.settle([m.pid])
+        log = os.path.join(host.dir, 'strace')
+        with Watch(host, 2, 5, ('-D', str(m.domid), '-n')) as top:
+            top.look(1)
+            strace = subprocess.Popen(
+                ['strace', '-e', 'trace=ppoll', '-o', log, '-p', str(m.pid)],
+                stderr=subprocess.PIPE, text=True)
+            attached = strace.stderr.readline()
+            check('attached' in attached, f'strace: {attached}')
+            for n in range(400):
+                m.guest.inb(IDE_STATUS)
+                if n % 4 == 0:
+                    m.guest.buffered(0x3c4, n & 0xff)
+                time.sleep(0.002)
+            strace.terminate()
+            strace.communicate()
+            vm = top.look(1)[m.domid]
+        with open(log, encoding='ascii') as f:
+            polls = re.findall(r'^ppoll\(.*?(NULL|\{tv_sec=\d+, tv_nsec=\d+\})'
+                               r', NULL, \d+\) *= (\d+)', f.read(), re.M)
+        slept = [p for p in polls
+                 if p[0] != '{tv_sec=0, tv_nsec=0}']
+        print(f'# top: {vm["main_loop_wakes"]} wakes, strace: {len(slept)} '
+              f'polls that could sleep, of {len(polls)}')
+        check(len(slept) >= 400, 'the test itself')
+        off = abs(vm['main_loop_wakes'] - len(slept))
+        check(off <= max(1, len(slept) // 100), f'{off} apart')
+
+
+@case
+def table_of_a_real_guest(host):
+    """The rows tell what the guest did, and nothing while it sleeps."""
+    with Hall(host) as hall:
+        m = hall.machine()
+        standin.settle([m.pid])
+        start = host.run('table', m.domid, '--json').json()['total']
+        for n in range(30):
+            m.guest.inb(IDE_STATUS)
+        for n in range(20):
+            m.guest.outb(0x3ff, n)
+        for n in range(10):
+            m.guest.buffered(0x3c4, n)
+            m.guest.inb(IDE_STATUS)
+        end = host.run('table', m.domid, '--json').json()['total']
+        equal({k: end[k] - start[k] for k in ('timer', 'read', 'write',
+                                              'buffered')},
+              {'timer': 0, 'read': 40, 'write': 30, 'buffered': 10},
+              'what the guest did')
+        standin.settle([m.pid])
+        before = host.run('table', m.domid, '--json').json()['total']
+        time.sleep(3)           # the window in which nothing may happen
+        equal(host.run('table', m.domid, '--json').json()['total'], before,
+              'while it slept')
+        # Killed, the page stays; ended well, it goes.
+        m.stop()
+        equal(host.run('table', m.domid, '--json').json()['state'],
+              'crashed', 'state')
+        host.run('clean')
+        equal(os.listdir(host.rundir), [], 'pages')
+        m.restart(standin.QEMU, standin.xl_command())
+        equal(json.loads(host.run('table', m.domid, '-j').out)['state'],
+              'running', 'state')
+        m.qmp().execute('quit')
+        m.process.wait()
+        equal(os.listdir(host.rundir), [], 'pages after a clean exit')
