@@ -142,7 +142,7 @@ check-unit check-fuzz:
 	$(Q)build-aux/need-packages check $(filter fuzz,$(@:check-%=%))
 	$(Q)tests/run $(@:check-%=%)
 
-check-tool: tool
+check-tool: all
 	$(Q)build-aux/need-packages check tool
 	$(Q)tests/run tool
 
@@ -161,6 +161,7 @@ endif
 
 # The suites of scripts and patches build nothing.
 check-scripts check-patches:
+	$(Q)build-aux/need-packages build
 	$(Q)QEMU_SOURCE="$(QEMU_SOURCE)" tests/run $(@:check-%=%)
 
 # The patches' workshop, for the configured source or for QEMU_SOURCE.

@@ -168,8 +168,9 @@ def test_packages_user(box):
 
 
 def test_packages_update(box):
-    """need-packages fetches apt's lists when they are missing"""
+    """need-packages fetches apt's lists when they are missing or old"""
     dpkg(box)
+    box.stub('apt-cache', 'echo Package: two')
     box.stub('id', 'echo 0')
     flag = os.path.join(box.top, 'flag')
     box.stub('apt-get', f'''
