@@ -10,6 +10,8 @@ export PULSAR_BUILD ?= build
 B := $(PULSAR_BUILD)
 V ?= 0
 export V
+# Bash has a variable of that name, and would count on from it.
+unexport SECONDS
 # What every recipe begins with, and how it says what it does.
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' $1 $2)
@@ -47,9 +49,8 @@ else
 # told of a patch that changed, and write only the files that it changes.
 # ccache, where there is one, gives the one what it compiled for the other.
 # One make at a time: two would spoil each other's objects.
-BUILD := flock $(B)/.lock env CCACHE_BASEDIR=$(abspath $(B)) ninja \
-    $(if $(filter 1,$(V)),-v,$(if $(MAKE_TERMOUT),,--quiet)) \
-    $(filter -j%,$(MAKEFLAGS))
+BUILD := flock $(B)/.lock env CCACHE_BASEDIR=$(abspath $(B)) \
+    build-aux/run-ninja $(if $(filter 1,$(V)),-v) $(filter -j%,$(MAKEFLAGS))
 PATCHES := patches/series $(addprefix patches/,$(shell \
     sed 's/[[:space:]]*\(\#.*\)\?$$//; /^$$/d' patches/series))
 PATCHING := $(PATCHES) build-aux/patch-tree build-aux/series.py
