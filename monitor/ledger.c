@@ -140,6 +140,21 @@ void pulsar_ledger_set_state(PulsarLedger *l, PulsarLedgerState state)
     page_unlock(h);
 }
 
+void pulsar_ledger_set_text(PulsarLedger *l, const char *text)
+{
+    PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
+    char *to = (char *)l->page + PULSAR_LEDGER_TEXT_OFFSET;
+    size_t len = strlen(text);
+
+    if (len >= PULSAR_LEDGER_TEXT_SIZE) {
+        len = PULSAR_LEDGER_TEXT_SIZE - 1;
+    }
+    page_lock(h);
+    memcpy(to, text, len);
+    memset(to + len, 0, PULSAR_LEDGER_TEXT_SIZE - len);
+    page_unlock(h);
+}
+
 void pulsar_ledger_move(PulsarLedger *l, void *page)
 {
     void *old = l->page;

@@ -56,6 +56,13 @@ void pulsar_ledger_init(PulsarLedger *l, void *page, uint64_t now_ns);
 void pulsar_ledger_set_state(PulsarLedger *l, PulsarLedgerState state);
 
 /**
+ * pulsar_ledger_set_text: publish the effective options
+ * @l: the ledger
+ * @text: as ledger-page.h says; longer than the page has room for is cut
+ */
+void pulsar_ledger_set_text(PulsarLedger *l, const char *text);
+
+/**
  * pulsar_ledger_move: continue in another page
  * @l: the ledger
  * @page: zeroed memory of PULSAR_LEDGER_TOTAL_SIZE bytes, 8-byte aligned

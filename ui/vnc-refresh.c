@@ -5,6 +5,7 @@
  * stays still. The pace itself is in pace.h.
  */
 #include "qemu/osdep.h"
+#include "hw/xen/pulsar/gates.h"
 #include "hw/xen/pulsar/pulsar-hooks.h"
 #include "ui/vnc.h"
 #include "display-touched.h"
@@ -77,8 +78,8 @@ void pulsar_vnc_disconnect_start(VncDisplay *vd)
 
 void pulsar_vnc_disconnect_finish(VncState *vs)
 {
-    if (areas) {
-        g_hash_table_remove(areas, vs);
+    if (areas && g_hash_table_remove(areas, vs)) {
+        pulsar_gate_viewers(g_hash_table_size(areas));
     }
     if (QTAILQ_EMPTY(&vs->vd->clients)) {
         trace_pulsar_vnc_watched(vs->vd, false);
@@ -101,6 +102,7 @@ void pulsar_framebuffer_update_request(VncState *vs, int incremental,
     if (!last) {
         g_hash_table_insert(areas, vs, g_memdup2(&area, sizeof(area)));
         refresh_now(vs->vd);
+        pulsar_gate_viewers(g_hash_table_size(areas));
     } else if (!incremental || vs->has_dirty ||
                memcmp(last, &area, sizeof(area))) {
         *last = area;

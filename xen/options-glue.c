@@ -6,17 +6,24 @@
 #include "qemu/osdep.h"
 #include "qemu-version.h"
 #include "qemu/error-report.h"
+#include "qapi/error.h"
 #include "hw/xen/xen.h"
 #include "system/system.h"
 #include "monitor/pulsar/ledger-glue.h"
-#include "options.h"
+#include "gates.h"
+#include "options-glue.h"
 #include "pulsar-hooks.h"
 
 #ifndef PULSAR_RUNDIR
 #define PULSAR_RUNDIR "/run/pulsar"
 #endif
 
+#define CONF  CONFIG_SYSCONFDIR "/pulsar.conf"
+
 static PulsarOptions *options;
+
+/* What the VM is called; the command line's name comes first. */
+static char *vm_name, *vm_uuid;
 
 static G_NORETURN void option_error(char *why)
 {
@@ -31,6 +38,11 @@ static PulsarOptions *get_options(void)
         options = pulsar_options_new();
     }
     return options;
+}
+
+const PulsarOptions *pulsar_options(void)
+{
+    return get_options();
 }
 
 void pulsar_parse_option(const char *optarg)
@@ -65,7 +77,8 @@ static void open_ledger(void)
     g_autofree char *why = NULL;
     PulsarLedgerOwner owner = {
         .domid = xen_domid,
-        .name = qemu_get_vm_name(),
+        .name = vm_name,
+        .uuid = vm_uuid,
         .version = QEMU_FULL_VERSION,
         .options = text,
     };
@@ -88,9 +101,87 @@ static void open_ledger(void)
     warn_report("wakes are not shown to others: %s", why);
 }
 
+static void read_conf(void)
+{
+    PulsarValue value = pulsar_options_value(options, PULSAR_OPTION_CONFIG);
+    bool asked = value == PULSAR_VALUE_PATH;
+    char *why = NULL;
+
+    if (value != PULSAR_VALUE_CLOSED &&
+        !pulsar_options_add_conf(options, asked ?
+                                 pulsar_options_text(options,
+                                                     PULSAR_OPTION_CONFIG) :
+                                 CONF, asked, vm_name, vm_uuid, &why)) {
+        option_error(why);
+    }
+}
+
+/* One line, so that the log tells how this VM was started. */
+static void log_options(void)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    size_t i;
+
+    for (i = 0; i < PULSAR_OPTION__MAX; i++) {
+        g_autofree char *why = pulsar_gate_why(i);
+
+        g_string_append_printf(text, "%s%s", i ? ", " : "", why);
+    }
+    info_report("options: %s", text->str);
+}
+
+/* Makes the hardware as an option says that has just changed. */
+static bool change_hardware(PulsarOptionId id, Error **errp)
+{
+    switch (id) {
+    case PULSAR_OPTION_MONITOR:
+        return pulsar_gate_monitor_changed(errp);
+    case PULSAR_OPTION_USB_TABLET:
+        return pulsar_gate_usb_tablet_changed(errp);
+    default:
+        return true;
+    }
+}
+
+bool pulsar_options_set_running(const char *key, const char *value,
+                                PulsarOptionId *ret_id, Error **errp)
+{
+    PulsarOptions *old = options;
+    g_autofree char *text = NULL;
+    g_autofree char *why = NULL;
+
+    options = pulsar_options_copy(old);
+    if (!pulsar_options_change(options, key, value, ret_id, &why)) {
+        error_setg(errp, "%s", why);
+    } else if (change_hardware(*ret_id, errp)) {
+        pulsar_options_free(old);
+        text = pulsar_options_render(options);
+        pulsar_ledger_set_text(pulsar_ledger_self(), text);
+        why = pulsar_gate_why(*ret_id);
+        info_report("options: %s", why);
+        return true;
+    }
+    pulsar_options_free(options);
+    options = old;
+    return false;
+}
+
 void pulsar_options_resolve(void)
 {
+    g_autofree char *name = NULL;
+    char *why = NULL;
+
     get_options();
+    if (xen_domid) {
+        if (!pulsar_options_add_xenstore(options, xen_domid, &name, &vm_uuid,
+                                         &why)) {
+            option_error(why);
+        }
+        vm_name = g_strdup(qemu_get_vm_name() ?: name);
+        read_conf();
+        log_options();
+    }
+    pulsar_gates_init();
     if (xen_domid) {
         open_ledger();
     }

@@ -83,6 +83,7 @@ const PulsarOption pulsar_option_table[PULSAR_OPTION__MAX] = {
         .value_default = "full",
         .in_conf = true,
         .running = true,
+        .at_start = "none",
         .help = "the monitors, by which the device model is controlled",
         .cost = "nothing; the administrator loses the human monitor",
     },
@@ -580,6 +581,27 @@ PulsarOptions *pulsar_options_new(void)
     return o;
 }
 
+static Setting setting_copy(const Setting *s)
+{
+    Setting ret = *s;
+
+    ret.text = g_strdup(s->text);
+    ret.source_text = g_strdup(s->source_text);
+    return ret;
+}
+
+PulsarOptions *pulsar_options_copy(const PulsarOptions *o)
+{
+    PulsarOptions *ret = g_new(PulsarOptions, 1);
+    size_t i;
+
+    for (i = 0; i < PULSAR_OPTION__MAX; i++) {
+        ret->set[i] = setting_copy(&o->set[i]);
+    }
+    ret->tablet_implied = setting_copy(&o->tablet_implied);
+    return ret;
+}
+
 void pulsar_options_free(PulsarOptions *o)
 {
     size_t i;
@@ -811,7 +833,7 @@ bool pulsar_options_change(PulsarOptions *o, const char *key,
         return false;
     }
     id = option_id(opt);
-    if (!opt->running) {
+    if (!opt->running || !g_strcmp0(opt->at_start, s.text)) {
         fail(ret_error, "%s: %s=%s takes effect at the next start only; it is "
              "%s=%s until then", where, opt->name, s.text, opt->name,
              effective(o, id)->text);

@@ -92,6 +92,7 @@ typedef struct PulsarOption {
     const char *platform_own;
     bool in_conf;               /* may stand in pulsar.conf */
     bool running;               /* can be changed while the VM runs */
+    const char *at_start;       /* but to this word only at the next start */
     const char *help;           /* one line: what it is about */
     const char *cost;           /* what the guest loses by the cure, or NULL */
 } PulsarOption;
@@ -160,6 +161,9 @@ typedef struct PulsarOptions PulsarOptions;
 
 /** pulsar_options_new: every option at its default. */
 PulsarOptions *pulsar_options_new(void);
+
+/** pulsar_options_copy: a set of its own with the same values. */
+PulsarOptions *pulsar_options_copy(const PulsarOptions *o);
 
 /** pulsar_options_free: free @o, which may be NULL. */
 void pulsar_options_free(PulsarOptions *o);

@@ -436,4 +436,84 @@ bool pulsar_vga_draw_text(bool *cursor_visible);
 struct DisplayState;
 void gui_setup_refresh(struct DisplayState *ds);
 
+/* ---- gates: hardware that the options close or move ------------------ */
+
+/**
+ * pulsar_serial_parse: from serial_parse() (system/vl.c)
+ * @devname: the argument of -serial, given or by default
+ *
+ * Called before the chardev is made.
+ *
+ * Returns: what to use instead: @devname, "none", or what is left of "mon:…"
+ * without the monitor.
+ */
+const char *pulsar_serial_parse(const char *devname);
+
+/** pulsar_parallel_parse: the same from parallel_parse() for -parallel. */
+const char *pulsar_parallel_parse(const char *devname);
+
+/**
+ * pulsar_usb_parse: from usb_parse() (system/vl.c)
+ * @cmdline: the argument of -usbdevice; stays valid
+ *
+ * Returns: true when the device is left out, or will be made later.
+ */
+bool pulsar_usb_parse(const char *cmdline);
+
+/**
+ * pulsar_qdev_device_add_from_qdict: from qdev_device_add_from_qdict()
+ * (system/qdev-monitor.c)
+ * @device: "driver", "id", "bus" and properties
+ * @from_json: the properties have types of their own
+ * @errp: set when the machine runs and a gate is closed
+ *
+ * Called first of all for each -device, each [device] of a configuration
+ * file and each device_add.
+ *
+ * Returns: what to make: @device, or something else in its place that stays
+ * valid until the next call. NULL when nothing is to be made; without an
+ * error when it is left out or made later.
+ */
+const QDict *pulsar_qdev_device_add_from_qdict(const QDict *device,
+                                               bool from_json, Error **errp);
+
+/**
+ * pulsar_qemu_create_cli_devices: from qemu_create_cli_devices()
+ * (system/vl.c)
+ *
+ * Called when every device that the command line names was seen. Makes those
+ * that had to wait and those that options add.
+ */
+void pulsar_qemu_create_cli_devices(void);
+
+/**
+ * pulsar_monitor_init_hmp: from monitor_init_hmp() (monitor/hmp.c)
+ * @chr: where the human monitor would be
+ * @use_readline: false for the one inside the gdb stub
+ *
+ * Returns: true when there is to be none.
+ */
+bool pulsar_monitor_init_hmp(struct Chardev *chr, bool use_readline);
+
+/**
+ * pulsar_qmp_get_blk: from qmp_get_blk() (block/qapi-system.c)
+ * @name: the drive or device that a command names, or NULL
+ * @errp: set when a gate is the reason that it is not there
+ *
+ * Returns: whether it was set.
+ */
+bool pulsar_qmp_get_blk(const char *name, Error **errp);
+
+/**
+ * pulsar_qemu_loadvm_section_start_full: from
+ * qemu_loadvm_section_start_full() (migration/savevm.c)
+ * @section: the name of the section that begins
+ * @known: there is something here that can read it
+ *
+ * Called for each section before it is read.
+ *
+ * Returns: true when the state must not be loaded; why has been reported.
+ */
+bool pulsar_qemu_loadvm_section_start_full(const char *section, bool known);
+
 #endif /* PULSAR_HOOKS_H */

@@ -742,7 +742,7 @@ static void test_change(void **state)
         { "usb_tablet", "viewer", true }, { "usb_tablet", "given", true },
         { "vnc_idle", "30", true }, { "vnc_idle", "off", true },
         { "monitor", "qmp", true }, { "monitor", "full", true },
-        { "serial", "none", false }, { "parallel", "none", false },
+        { "monitor", "none", false }, { "serial", "none", false }, { "parallel", "none", false },
         { "usb", "xhci", false }, { "dvd", "none", false },
         { "ledger", "off", false }, { "config", "off", false },
     };
@@ -767,8 +767,8 @@ static void test_change(void **state)
                             "next start", NULL);
             error = NULL;
             assert_int_equal(id, PULSAR_OPTION__MAX);
-            assert_int_equal(pulsar_options_source(o, id_of(cases[i].key)),
-                             PULSAR_SOURCE_DEFAULT);
+            assert_string_not_equal(
+                pulsar_options_text(o, id_of(cases[i].key)), cases[i].value);
         }
     }
     ok = pulsar_options_change(o, "usb_tablet", "blue", &id, &error);
@@ -786,6 +786,32 @@ static void test_change(void **state)
     assert_ok(pulsar_options_change(o, "usb_tablet", "false", &id, &error),
               error);
     pulsar_options_free(o);
+}
+
+static void test_copy(void **state)
+{
+    PulsarOptions *o = pulsar_options_new();
+    PulsarOptions *copy;
+    char *error = NULL;
+    PulsarOptionId id;
+
+    assert_ok(pulsar_options_add_args(o, "vnc_idle=30,usb_tablet=true",
+                                      &error), error);
+    copy = pulsar_options_copy(o);
+    assert_ok(pulsar_options_change(copy, "vnc_idle", "60", &id, &error),
+              error);
+    assert_ok(pulsar_options_change(o, "usb_tablet", "viewer", &id, &error),
+              error);
+    pulsar_options_free(o);
+    assert_int_equal(pulsar_options_number(copy, PULSAR_OPTION_VNC_IDLE), 60);
+    assert_string_equal(pulsar_options_text(copy, PULSAR_OPTION_USB_TABLET),
+                        "true");
+    assert_string_equal(pulsar_options_source_text(copy,
+                                                   PULSAR_OPTION_USB_TABLET),
+                        "command line");
+    assert_ok(pulsar_options_add_args(copy, "usb=false", &error), error);
+    assert_true(pulsar_options_closed(copy, PULSAR_OPTION_USB_TABLET));
+    pulsar_options_free(copy);
 }
 
 static void test_render(void **state)
@@ -868,6 +894,7 @@ int main(void)
         cmocka_unit_test(test_conf_files),
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_change),
+        cmocka_unit_test(test_copy),
         cmocka_unit_test(test_render),
         cmocka_unit_test(test_help),
     };
