@@ -1,0 +1,990 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The gates: each option, from each source, against each way of asking."""
+
+import os
+import re
+import socket
+import uuid
+
+import standin
+from standin import Failure, expect
+
+from . import group
+from .state import save
+
+VM_UUID = str(uuid.uuid4())
+
+
+def plain(extra=(), nodefaults=True, nographic=False, qmp=True):
+    """A command line with nothing in it but what a case is about."""
+    def command(machine):
+        args = ['-xen-domid', str(machine.domid), '-no-shutdown',
+                '-no-user-config', '-name', f'standin-{machine.domid}',
+                '-machine', 'xenfv,suppress-vmdesc=on', '-net', 'none',
+                '-m', str(machine.memory)]
+        if qmp:
+            sock = machine.listen('qmp')
+            args += ['-chardev', f'socket,id=libxl-cmd,fd={sock.fileno()},'
+                                 'server=on,wait=off',
+                     '-mon', 'chardev=libxl-cmd,mode=control']
+        if nodefaults:
+            args.append('-nodefaults')
+        args += ['-nographic'] if nographic else \
+            ['-vnc', 'none', '-display', 'none']
+        return args + [a.replace('{folder}', machine.folder) for a in extra]
+    return command
+
+
+# ---- where an option comes from -----------------------------------------
+
+def from_command_line(machine, row, value):
+    return ['-pulsar', f'{row.name}={value}']
+
+
+def from_xenstore(machine, row, value):
+    machine.xenstore.write(
+        f'/local/domain/{machine.domid}/platform/{row.key}', value)
+    return []
+
+
+def from_conf(section):
+    def source(machine, row, value):
+        machine.xenstore.write(f'/local/domain/{machine.domid}/vm',
+                               f'/vm/{VM_UUID}')
+        with open(machine.path('conf'), 'w', encoding='ascii') as f:
+            f.write(f'[{section.format(domid=machine.domid)}]\n'
+                    f'{row.name} = {value}\n')
+        return ['-pulsar', f'config={machine.path("conf")}']
+    return source
+
+
+SOURCES = {
+    'the command line': (from_command_line, 'command line'),
+    'xenstore': (from_xenstore, 'xenstore /local/domain/'),
+    'pulsar.conf [vm UUID]': (from_conf(f'vm {VM_UUID}'), f'[vm {VM_UUID}]'),
+    'pulsar.conf [vm NAME]': (from_conf('vm standin-{domid}'),
+                              '[vm standin-'),
+    'pulsar.conf [defaults]': (from_conf('defaults'), '[defaults]'),
+}
+
+
+class Row:
+    """An option, the values that close it, and the ways to ask for what it
+    closes: name -> (arguments, devices in the tree)."""
+
+    def __init__(self, name, key, value, ways, added=()):
+        self.name = name
+        self.key = key
+        self.value = value
+        self.ways = ways
+        self.added = added      # (driver, properties) for device_add
+
+
+def ways(*rows):
+    return {row[0]: row[1:] for row in rows}
+
+
+CHARDEV = ('-chardev', 'null,id=back')
+UHCI = ('-device', 'piix3-usb-uhci,id=uhci')
+CD = ('-drive', 'if=none,id=cd,readonly=on,file={folder}/cd.iso,format=raw')
+NODEFAULTS = {'nodefaults': False}
+NOGRAPHIC = {'nodefaults': False, 'nographic': True}
+
+
+class ReadConfig(list):
+    """Arguments that read a file, which the machine's folder gets."""
+
+    def __init__(self, *lines):
+        super().__init__(['-readconfig', '{folder}/readconfig'])
+        self.text = '\n'.join(lines) + '\n'
+
+
+ROWS = (
+    Row('serial', 'hvm_serial', 'none', ways(
+        ('-serial null', ['-serial', 'null'], 'isa-serial'),
+        ('-serial pty', ['-serial', 'pty'], 'isa-serial'),
+        ('two -serial', ['-serial', 'null', '-serial', 'null'], 'isa-serial'),
+        ('-serial chardev:', [*CHARDEV, '-serial', 'chardev:back'],
+         'isa-serial'),
+        ('-serial mon:', ['-serial', 'mon:null'], 'isa-serial'),
+        ('-nographic', [], 'isa-serial', NOGRAPHIC),
+        ('the default', [], 'isa-serial', NODEFAULTS),
+        ('-device isa-serial', [*CHARDEV, '-device',
+                                'isa-serial,chardev=back'], 'isa-serial'),
+        ('-device in JSON',
+         [*CHARDEV, '-device', '{"driver": "isa-serial", "chardev": "back"}'],
+         'isa-serial'),
+        ('-device pci-serial', [*CHARDEV, '-device',
+                                'pci-serial,chardev=back'], 'pci-serial'),
+        ('-device usb-serial', [*CHARDEV, *UHCI, '-device',
+                                'usb-serial,chardev=back'], 'usb-serial'),
+        ('-readconfig', ReadConfig(
+            '[chardev "back"]', '  backend = "null"',
+            '[device]', '  driver = "isa-serial"', '  chardev = "back"'),
+         'isa-serial'),
+    ), (('pci-serial', {}),)),
+    Row('parallel', 'parallel', 'none', ways(
+        ('-parallel null', ['-parallel', 'null'], 'isa-parallel'),
+        ('-parallel chardev:', [*CHARDEV, '-parallel', 'chardev:back'],
+         'isa-parallel'),
+        ('-nographic', [], 'isa-parallel', NOGRAPHIC),
+        ('the default', [], 'isa-parallel', NODEFAULTS),
+        ('-device isa-parallel', [*CHARDEV, '-device',
+                                  'isa-parallel,chardev=back'],
+         'isa-parallel'),
+        ('-device in JSON',
+         [*CHARDEV, '-device',
+          '{"driver": "isa-parallel", "chardev": "back"}'], 'isa-parallel'),
+        ('-readconfig', ReadConfig(
+            '[chardev "back"]', '  backend = "null"',
+            '[device]', '  driver = "isa-parallel"', '  chardev = "back"'),
+         'isa-parallel'),
+    )),
+    Row('usb', 'usb', 'false', ways(
+        ('-usb', ['-usb'], 'piix3-usb-uhci'),
+        ('-machine usb=on', ['-machine', 'usb=on'], 'piix3-usb-uhci'),
+        ('-usbdevice tablet', ['-usbdevice', 'tablet'],
+         'piix3-usb-uhci usb-tablet'),
+        ('-usbdevice mouse', ['-usb', '-usbdevice', 'mouse'],
+         'piix3-usb-uhci usb-mouse'),
+        ('-device uhci with a keyboard', [*UHCI, '-device', 'usb-kbd'],
+         'piix3-usb-uhci usb-kbd'),
+        ('usbversion=2', [
+            '-device', 'ich9-usb-ehci1,id=usb,addr=0x1d.0x7,multifunction=on',
+            '-device', 'ich9-usb-uhci1,masterbus=usb.0,firstport=0,'
+                       'addr=0x1d.0,multifunction=on',
+            '-device', 'ich9-usb-uhci2,masterbus=usb.0,firstport=2,'
+                       'addr=0x1d.0x1,multifunction=on'],
+         'ich9-usb-ehci1 ich9-usb-uhci1 ich9-usb-uhci2'),
+        ('usbversion=3', ['-device', 'nec-usb-xhci,id=usb',
+                          '-device', 'usb-tablet,bus=usb.0'],
+         'nec-usb-xhci usb-tablet'),
+        ('-device qemu-xhci', ['-device', 'qemu-xhci'], 'qemu-xhci'),
+        ('-device usb-ehci', ['-device', 'usb-ehci'], 'usb-ehci'),
+        ('-device in JSON', ['-device', '{"driver": "usb-ehci", "id": "e"}',
+                             '-device', '{"driver": "usb-mouse",'
+                             ' "bus": "e.0"}'], 'usb-ehci usb-mouse'),
+        ('a disk on a hub', [
+            *UHCI, '-device', 'usb-hub,bus=uhci.0,port=1', '-device',
+            'usb-bot,id=bot', '-drive', 'if=none,id=d,file={folder}/cd.iso,'
+            'format=raw,readonly=on', '-device', 'scsi-hd,bus=bot.0,drive=d'],
+         'usb-hub usb-bot scsi-hd'),
+        ('-readconfig', ReadConfig(
+            '[machine]', '  usb = "on"',
+            '[device "k"]', '  driver = "usb-kbd"'),
+         'piix3-usb-uhci usb-kbd'),
+    ), (('usb-ehci', {}), ('nec-usb-xhci', {}))),
+    Row('usb_tablet', 'usb_tablet', 'false', ways(
+        ('-usbdevice tablet', ['-usbdevice', 'tablet'], 'usb-tablet'),
+        ('-device usb-tablet', ['-usb', '-device', 'usb-tablet,port=2'],
+         'usb-tablet'),
+        ('-device in JSON', [*UHCI, '-device',
+                             '{"driver": "usb-tablet", "bus": "uhci.0"}'],
+         'usb-tablet'),
+        ('-readconfig', ReadConfig(
+            '[machine]', '  usb = "on"',
+            '[device "t"]', '  driver = "usb-tablet"'), 'usb-tablet'),
+    ), (('usb-tablet', {}),)),
+    Row('dvd', 'dvd', 'none', ways(
+        ('-cdrom', ['-cdrom', '{folder}/cd.iso'], 'ide-cd'),
+        ('-drive media=cdrom', ['-drive', 'media=cdrom,id=cd'], 'ide-cd'),
+        ('-drive if=ide', [
+            '-drive', 'if=ide,index=1,media=cdrom,file={folder}/cd.iso'],
+         'ide-cd'),
+        ('-hdc with media=cdrom',
+         ['-drive', 'if=ide,index=2,media=cdrom,readonly=on'], 'ide-cd'),
+        ('-device ide-cd', [*CD, '-device', 'ide-cd,bus=ide.1,unit=0,'
+                            'drive=cd,id=cd'], 'ide-cd'),
+        ('an empty ide-cd', ['-device', 'ide-cd,bus=ide.0,unit=1'], 'ide-cd'),
+        ('-device in JSON',
+         [*CD, '-device', '{"driver": "ide-cd", "drive": "cd"}'], 'ide-cd'),
+        ('-device scsi-cd', [*CD, '-device', 'lsi53c895a', '-device',
+                             'scsi-cd,drive=cd'], 'scsi-cd'),
+        ('a CD on USB', [
+            '-usb', '-drive', 'if=none,id=cd,media=cdrom,'
+            'file={folder}/cd.iso', '-device', 'usb-storage,drive=cd'],
+         'usb-storage scsi-cd'),
+        ('a CD on AHCI', [*CD, '-device', 'ahci,id=ahci0', '-device',
+                          'ide-cd,bus=ahci0.0,drive=cd'], 'ide-cd'),
+        ('the default', [], 'ide-cd', NODEFAULTS),
+        ('-readconfig', ReadConfig(
+            '[drive "cd"]', '  if = "none"', '  media = "cdrom"',
+            '[device]', '  driver = "ide-cd"', '  drive = "cd"'), 'ide-cd'),
+    )),
+)
+
+
+def start(machine, row=None, source=None, value=None, arguments=(),
+          options=None):
+    """Start with an option set; returns what the device tree looks like."""
+    if isinstance(arguments, ReadConfig):
+        with open(machine.path('readconfig'), 'w', encoding='ascii') as f:
+            f.write(arguments.text.replace('{folder}', machine.folder))
+    with open(machine.path('cd.iso'), 'wb') as f:
+        f.truncate(1 << 20)
+    extra = list(arguments)
+    if source:
+        extra += source(machine, row, value)
+    machine.start(plain(extra, **(options or {})))
+    return machine.qmp().hmp('info qtree')
+
+
+def drivers(tree):
+    """The drivers of a device tree, for messages."""
+    return re.findall(r'dev: ([^,]*), ', tree)
+
+
+def count(tree, driver):
+    return len(re.findall(rf'dev: {re.escape(driver)}, ', tree))
+
+
+def way_of(row, way):
+    arguments, devices, *rest = row.ways[way]
+    return arguments, devices.split(), (rest[0] if rest else {})
+
+
+def check_way(b, row, way):
+    """Open it is there; closed from any source it is not."""
+    arguments, devices, options = way_of(row, way)
+    with b.report.case(f'{row.name}={row.value} holds against {way}',
+                       'fails'):
+        with b.machine(command=None, memory=16) as m:
+            tree = start(m, arguments=arguments, options=options)
+            for device in devices:
+                expect(count(tree, device), f'{device} is not there when '
+                                            f'nobody closed it')
+        for name, (source, text) in SOURCES.items():
+            with b.machine(command=None, memory=16) as m:
+                try:
+                    tree = start(m, row, source, row.value, arguments,
+                                 options)
+                except Failure as e:
+                    raise Failure(f'closed by {name} it does not start: '
+                                  f'{e}') from None
+                for device in devices:
+                    expect(not count(tree, device),
+                           f'closed by {name}, {device} is there')
+                left = {c['label'] for c in
+                        m.qmp().execute('query-chardev')} - {'libxl-cmd'}
+                expect(not left & {'back', 'serial0', 'serial1', 'parallel0'}
+                       or row.name not in ('serial', 'parallel') or
+                       options, f'closed by {name}, {left} are open')
+                expect(re.search(rf'is left out: {row.name}={row.value} '
+                                 rf'\(.*{re.escape(text)}', m.output()),
+                       f'closed by {name}, the log has no reason: '
+                       f'{m.output()}')
+
+
+def one_way(row, way):
+    def run(b):
+        check_way(b, row, way)
+    run.__name__ = 'gate_' + re.sub(r'\W+', '_', f'{row.name} {way}').lower()
+    return run
+
+
+for _row in ROWS:
+    for _way in _row.ways:
+        group(alone=False)(one_way(_row, _way))
+
+
+# ---- a machine that runs --------------------------------------------------
+
+def refusal(machine, command, **arguments):
+    """The error that QMP answers with."""
+    try:
+        answer = machine.qmp().execute(command, **arguments)
+    except Failure as e:
+        return str(e)
+    raise Failure(f'{command} {arguments} was done, it answered {answer!r}')
+
+
+def hotplug_refused(b, row):
+    """device_add by QMP and by HMP, and chardev-add before it."""
+    for driver, properties in row.added:
+        with b.report.case(f'{row.name}={row.value} holds against device_add '
+                           f'{driver}', 'fails'), \
+                b.machine(command=None) as m:
+            start(m, row, from_xenstore, row.value,
+                  UHCI if row.name in ('usb_tablet', 'serial') else ())
+            q = m.qmp()
+            if driver == 'pci-serial':
+                q.execute('chardev-add', id='late',
+                          backend={'type': 'null', 'data': {}})
+                properties = dict(properties, chardev='late')
+            reason = f'{row.name}={row.value} (xenstore '
+            told = refusal(m, 'device_add', driver=driver, id='late-device',
+                           **properties)
+            expect(reason in told, f'QMP says {told!r}')
+            told = q.hmp(f'device_add {driver},id=late-device' + ''.join(
+                f',{k}={v}' for k, v in properties.items()))
+            expect(reason in told, f'HMP says {told!r}')
+            expect(not count(q.hmp('info qtree'), driver), 'it is there')
+
+
+@group(alone=False)
+def gates_hotplug(b):
+    for row in ROWS:
+        hotplug_refused(b, row)
+    # The same is possible where nothing is closed.
+    with b.report.case('device_add works where nothing is closed'), \
+            b.machine(command=None) as m:
+        start(m, arguments=UHCI)
+        m.qmp().execute('device_add', driver='usb-tablet', id='t')
+        m.qmp().execute('device_add', driver='usb-ehci', id='e')
+        tree = m.qmp().hmp('info qtree')
+        expect(count(tree, 'usb-tablet') and count(tree, 'usb-ehci'),
+               drivers(tree))
+
+
+@group(alone=False)
+def gates_drive_commands(b):
+    for value, arguments in (
+            ('none', (*CD, '-device', 'ide-cd,bus=ide.1,drive=cd,id=cd')),
+            ('loaded', ('-drive', 'if=none,id=cd,readonly=on', '-device',
+                        'ide-cd,bus=ide.1,drive=cd,id=cd'))):
+        row = next(r for r in ROWS if r.name == 'dvd')
+        with b.report.case(f'dvd={value}: commands for the drive are told '
+                           'why it is not there', 'fails'), \
+                b.machine(command=None) as m:
+            start(m, row, from_xenstore, value, list(arguments))
+            for command, arguments in (
+                    ('eject', {'device': 'cd'}),
+                    ('eject', {'id': 'cd'}),
+                    ('blockdev-change-medium',
+                     {'device': 'cd', 'filename': m.path('cd.iso')}),
+                    ('blockdev-open-tray', {'id': 'cd'})):
+                told = refusal(m, command, **arguments)
+                expect(f"no drive 'cd': dvd={value} (xenstore " in told, told)
+            told = m.qmp().hmp('eject cd')
+            expect(f'dvd={value} (xenstore ' in told, told)
+            told = refusal(m, 'eject', device='another')
+            expect("'another' not found" in told, told)
+
+
+# ---- wrong input ----------------------------------------------------------
+
+WRONG = [
+    # source, key, value, what the sentence has to name
+    ('-pulsar', 'usb', 'blue', ["'blue'", 'usb takes given, true, false']),
+    ('-pulsar', 'usbb', 'false', ["'usbb'", 'the options are monitor, ']),
+    ('-pulsar', 'hvm_serial', 'none', ['here it is called serial']),
+    ('-pulsar', 'vnc_idle', '-3', ["'-3'", 'seconds from 1 to 86400']),
+    ('-pulsar', 'usb', '\x1b[2J', ["'\\x1b[2J'"]),
+    ('-pulsar', 'usb', 'x' * 2000, ['2000 bytes', 'at most 1023']),
+    ('-pulsar', 'config', '/nonexistent', ['/nonexistent', 'No such file']),
+    ('-pulsar', 'ledger', '/proc/no/file', ['/proc/no']),
+    ('xenstore', 'usb', 'blue', ['/platform/usb', "'blue'", 'usb takes']),
+    ('xenstore', 'parallel', '/dev/sda', ['/platform/parallel', '/dev/sda']),
+    ('xenstore', 'hvm_serial', '', ['/platform/hvm_serial', "''"]),
+    ('xenstore', 'dvd', 'a\nb', ["'a\\x0ab'", 'not printable']),
+    ('xenstore', 'usb', 'x' * 3000, ['3000 bytes', 'at most 1023']),
+    ('conf', 'usb', 'blue', ['[defaults]', "'blue'", 'usb takes']),
+    ('conf', 'usbb', 'false', ['[defaults]', "'usbb'"]),
+    ('conf', 'config', '/x', ['only on the command line']),
+    ('conf', '[desk', '', ['cannot be read']),
+]
+
+
+@group(alone=False)
+def gates_wrong_input(b):
+    for source, key, value, parts in WRONG:
+        shown = f'{key}={value}'.encode('unicode_escape').decode()[:40]
+        with b.report.case(f'{source} {shown}: one sentence and exit 1',
+                           'fails'), b.machine(command=None) as m:
+            extra = []
+            if source == '-pulsar':
+                extra = ['-pulsar', f'{key}={value}']
+            elif source == 'xenstore':
+                m.xenstore.write(f'/local/domain/{m.domid}/platform/{key}',
+                                 value)
+            else:
+                with open(m.path('conf'), 'w', encoding='ascii') as f:
+                    f.write(f'[defaults]\n{key}={value}\n')
+                extra = ['-pulsar', f'config={m.path("conf")}']
+            m.start(plain(extra), wait=False)
+            expect(m.wait_exit() == 1, f'exit code {m.process.returncode}')
+            lines = [line for line in m.output().splitlines()
+                     if ': info: ' not in line]
+            expect(len(lines) == 1, f'it said {lines}')
+            for part in parts:
+                expect(part in lines[0], f'no {part!r} in {lines[0]!r}')
+            expect(not m.guest.calls('xendevicemodel_create_ioreq_server'),
+                   'the domain has seen an ioreq server')
+
+
+@group(alone=False)
+def gates_xenstore_refuses(b):
+    with b.report.case('xenstore that cannot be reached: one sentence and '
+                       'exit 1', 'fails'), b.machine(command=None) as m:
+        m.env = dict(m.env, XENSTORED_PATH=m.path('nobody'))
+        m.start(plain(), wait=False)
+        expect(m.wait_exit() == 1, f'exit code {m.process.returncode}')
+        expect('xenstore cannot be reached' in m.output(), m.output())
+
+
+@group(alone=False)
+def gates_help(b):
+    import subprocess       # pylint: disable=import-outside-toplevel
+    with b.report.case('-pulsar help lists every option', 'fails'):
+        r = subprocess.run([b.binary, '-pulsar', 'help'], text=True,
+                           stdout=subprocess.PIPE, check=False)
+        expect(r.returncode == 0, f'exit code {r.returncode}')
+        for name in ('monitor', 'serial', 'parallel', 'usb', 'usb_tablet',
+                     'dvd', 'vnc_idle', 'ledger', 'config'):
+            expect(re.search(rf'^{name}  ', r.stdout, re.M), r.stdout)
+
+
+@group(alone=False)
+def gates_strength(b):
+    with b.report.case('the command line is stronger than xenstore, that '
+                       'than pulsar.conf', 'fails'), \
+            b.machine(command=None) as m:
+        row = Row('usb', 'usb', None, {})
+        from_xenstore(m, row, 'ehci')
+        from_xenstore(m, Row('dvd', 'dvd', None, {}), 'none')
+        with open(m.path('conf'), 'w', encoding='ascii') as f:
+            f.write('[defaults]\nusb=uhci\ndvd=ahci\nparallel=none\n'
+                    f'[vm standin-{m.domid}]\nserial=none\n')
+        m.start(plain(['-usb', '-pulsar', f'usb=xhci,config={m.path("conf")}',
+                       '-cdrom', '', '-serial', 'null', '-parallel', 'null']))
+        tree = m.qmp().hmp('info qtree')
+        expect(count(tree, 'nec-usb-xhci') == 1, drivers(tree))
+        for driver in ('usb-ehci', 'piix3-usb-uhci', 'ide-cd', 'ich9-ahci',
+                       'isa-serial', 'isa-parallel'):
+            expect(not count(tree, driver), f'{driver} is there')
+        told = {o['key']: (o['value'], o['source']) for o in
+                m.qmp().execute('query-pulsar-options')}
+        expect(told['usb'] == ('xhci', 'command line'), told)
+        expect(told['dvd'] == (
+            'none', f'xenstore /local/domain/{m.domid}/platform/dvd'), told)
+        expect(told['serial'][0] == 'none' and
+               told['serial'][1].endswith(f'[vm standin-{m.domid}]'), told)
+        expect(told['parallel'][1].endswith('[defaults]'), told)
+        expect(told['monitor'] == ('full', 'default'), told)
+
+
+# ---- hardware that moves ----------------------------------------------------
+
+CONTROLLERS = {'uhci': 'piix3-usb-uhci', 'ehci': 'usb-ehci',
+               'xhci': 'nec-usb-xhci'}
+ICH9 = ['-device', 'ich9-usb-ehci1,id=usb,addr=0x1d.0x7,multifunction=on'] + [
+    word for i in (1, 2, 3) for word in (
+        '-device', f'ich9-usb-uhci{i},masterbus=usb.0,firstport={2 * (i - 1)},'
+                   f'addr=0x1d.{i - 1:#x},multifunction=on')]
+ASKED = {
+    # how a controller is asked for, of which kind it is, its driver
+    '-usb -usbdevice tablet': (['-usb', '-usbdevice', 'tablet'], 'uhci',
+                               'piix3-usb-uhci'),
+    '-usb -device usb-tablet,port=2': (
+        ['-usb', '-device', 'usb-tablet,port=2'], 'uhci', 'piix3-usb-uhci'),
+    'usbversion=1': (['-device', 'piix3-usb-uhci,id=usb', '-device',
+                      'usb-tablet,bus=usb.0'], 'uhci', 'piix3-usb-uhci'),
+    'usbversion=2': ([*ICH9, '-device', 'usb-tablet,bus=usb.0'], 'ehci',
+                     'ich9-usb-ehci1'),
+    'usbversion=3': (['-device', 'nec-usb-xhci,id=usb', '-device',
+                      'usb-tablet,bus=usb.0'], 'xhci', 'nec-usb-xhci'),
+    'JSON': (['-device', '{"driver": "usb-ehci", "id": "usb"}', '-device',
+              '{"driver": "usb-tablet", "bus": "usb.0"}'], 'ehci',
+             'usb-ehci'),
+}
+ALL_CONTROLLERS = ('piix3-usb-uhci', 'usb-ehci', 'nec-usb-xhci', 'qemu-xhci',
+                   'ich9-usb-ehci1', 'ich9-usb-uhci1')
+
+
+def nic_slots(machine):
+    """Where the guest finds its network cards and its display."""
+    slots = []
+    for bus in machine.qmp().execute('query-pci'):
+        for device in bus['devices']:
+            if device['class_info']['class'] in (0x200, 0x300):
+                slots.append((device['slot'], device['function']))
+    return slots
+
+
+@group(alone=False)
+def gates_usb_controller(b):
+    row = next(r for r in ROWS if r.name == 'usb')
+    others = ['-device', 'rtl8139', '-device', 'VGA']
+    for asked, (arguments, kind, driver) in ASKED.items():
+        with b.machine(command=None, memory=16) as m:
+            start(m, arguments=arguments + others)
+            slots = nic_slots(m)
+        for value, wanted in CONTROLLERS.items():
+            if value == kind:
+                wanted = driver
+            with b.report.case(f'usb={value} in place of {asked}', 'either'), \
+                    b.machine(command=None, memory=16) as m:
+                tree = start(m, row, from_xenstore, value, arguments + others)
+                there = {d for d in ALL_CONTROLLERS if count(tree, d)}
+                expected = {wanted}
+                if wanted == 'ich9-usb-ehci1':
+                    expected.add('ich9-usb-uhci1')
+                expect(there == expected, f'{there} instead of {expected}')
+                expect(count(tree, 'usb-tablet') == 1, 'no tablet')
+                after = re.search(rf'dev: {wanted}, .*?dev: usb-tablet, ',
+                                  tree, re.S)
+                expect(after, f'the tablet is not on it: {drivers(tree)}')
+                expect(nic_slots(m) == slots,
+                       f'others moved: {slots} to {nic_slots(m)}')
+                settled(m)
+
+
+def settled(machine):
+    machine.qmp().execute('query-status')
+    expect(machine.alive(), 'the device model is gone')
+
+
+@group(alone=False)
+def gates_usb_nothing_asked(b):
+    """A controller takes the place of another; it does not add one."""
+    row = next(r for r in ROWS if r.name == 'usb')
+    for value in ('uhci', 'ehci', 'xhci'):
+        with b.report.case(f'usb={value} adds no controller by itself',
+                           'either'), b.machine(command=None) as m:
+            tree = start(m, row, from_xenstore, value)
+            there = [d for d in ALL_CONTROLLERS if count(tree, d)]
+            expect(not there, f'{there} are there')
+    for value in ('true', 'viewer'):
+        for usb, driver in (('given', 'piix3-usb-uhci'),
+                            ('xhci', 'nec-usb-xhci')):
+            with b.report.case(f'usb={usb},usb_tablet={value} brings a '
+                               'controller and a tablet', 'fails'), \
+                    b.machine(command=None) as m:
+                m.start(plain(['-pulsar',
+                               f'usb={usb},usb_tablet={value}']))
+                tree = m.qmp().hmp('info qtree')
+                expect(count(tree, driver) == 1 and
+                       count(tree, 'usb-tablet') == 1, drivers(tree))
+    with b.report.case('usb_tablet=true adds no second tablet', 'fails'), \
+            b.machine(command=None) as m:
+        m.start(plain(['-usb', '-usbdevice', 'tablet', '-pulsar',
+                       'usb_tablet=true']))
+        expect(count(m.qmp().hmp('info qtree'), 'usb-tablet') == 1, '')
+    with b.report.case('usb=false takes usb_tablet=true with it', 'fails'), \
+            b.machine(command=None) as m:
+        m.start(plain(['-usb', '-pulsar', 'usb=false,usb_tablet=true']))
+        tree = m.qmp().hmp('info qtree')
+        expect(not count(tree, 'usb-tablet'), drivers(tree))
+        expect('usb_tablet=false (implied by usb=false)' in m.output(),
+               m.output())
+
+
+@group(alone=False)
+def gates_dvd_ahci(b):
+    row = next(r for r in ROWS if r.name == 'dvd')
+    asked = {
+        'libxl': [*CD, '-device', 'ide-cd,bus=ide.1,unit=0,drive=cd,id=cd'],
+        'libxl, no medium': ['-drive', 'if=none,id=cd,readonly=on', '-device',
+                             'ide-cd,bus=ide.1,unit=0,drive=cd,id=cd'],
+        '-drive if=ide': ['-drive', 'if=ide,index=2,media=cdrom,id=cd,'
+                          'file={folder}/cd.iso,format=raw'],
+        'JSON': [*CD, '-device', '{"driver": "ide-cd", "bus": "ide.1",'
+                 ' "drive": "cd", "id": "cd"}'],
+        'hdtype=ahci': ['-device', 'ahci,id=ahci0', *CD, '-device',
+                        'ide-cd,bus=ide.1,unit=0,drive=cd,id=cd'],
+    }
+    for name, arguments in asked.items():
+        with b.report.case(f'dvd=ahci moves the drive: {name}', 'fails'), \
+                b.machine(command=None) as m:
+            tree = start(m, row, from_xenstore, 'ahci', arguments +
+                         ['-device', 'VGA'])
+            expect(count(tree, 'ide-cd') == 1, drivers(tree))
+            expect(re.search(r'dev: ich9-ahci, id "pulsar-dvd".*?bus: '
+                             r'pulsar-dvd\.0\s+type IDE\s+dev: ide-cd, ',
+                             tree, re.S), drivers(tree))
+            drives = {d['device']: d for d in
+                      m.qmp().execute('query-block')}
+            loaded = 'no medium' not in name
+            expect(('inserted' in drives['cd']) == loaded, drives['cd'])
+            # The toolstack goes on using it as it did.
+            if loaded:
+                m.qmp().execute('eject', device='cd')
+            m.qmp().execute('blockdev-change-medium', device='cd',
+                            filename=m.path('cd.iso'), format='raw')
+            drives = {d['device']: d for d in
+                      m.qmp().execute('query-block')}
+            expect('inserted' in drives['cd'], drives['cd'])
+    with b.report.case('dvd=ahci adds nothing where there is no drive',
+                       'either'), b.machine(command=None) as m:
+        expect(not count(start(m, row, from_xenstore, 'ahci'), 'ich9-ahci'),
+               'an AHCI controller was added')
+    with b.report.case('dvd=ahci: seven drives are too many, in a sentence',
+                       'fails'), b.machine(command=None) as m:
+        m.start(plain(['-pulsar', 'dvd=ahci'] + [
+            word for i in range(7) for word in
+            ('-device', f'ide-cd,bus=ide.{i % 2}')]), wait=False)
+        expect(m.wait_exit() == 1, f'exit code {m.process.returncode}')
+        expect('room for 6 drives' in m.output(), m.output())
+
+
+@group(alone=False)
+def gates_dvd_loaded(b):
+    row = next(r for r in ROWS if r.name == 'dvd')
+    for name, loaded, arguments in (
+            ('libxl, no medium', False, [
+                '-drive', 'if=none,id=cd,readonly=on', '-device',
+                'ide-cd,bus=ide.1,unit=0,drive=cd,id=cd']),
+            ('libxl with a medium', True, [
+                *CD, '-device', 'ide-cd,bus=ide.1,unit=0,drive=cd,id=cd']),
+            ('-cdrom', True, ['-cdrom', '{folder}/cd.iso']),
+            ('-drive without a file', False, [
+                '-drive', 'if=ide,index=2,media=cdrom']),
+            ('-device without a drive', False, ['-device', 'ide-cd'])):
+        with b.report.case(f'dvd=loaded: {name}', 'either'), \
+                b.machine(command=None) as m:
+            tree = start(m, row, from_xenstore, 'loaded', arguments)
+            expect(count(tree, 'ide-cd') == loaded, drivers(tree))
+
+
+# ---- the tablet comes and goes ----------------------------------------------
+
+UHCI_BASE = 0xc140
+UHCI_CLASS = 0x0c0300
+
+
+def plugged(machine):
+    """Is there something on one of the ports, as the guest sees it?"""
+    g = machine.guest
+    bdf = g.find_pci(UHCI_CLASS)
+    g.config_write(bdf, 0x20, UHCI_BASE)
+    g.config_write(bdf, 4, 5, 2)
+    return any(g.inb(UHCI_BASE + port, 2) & 1 for port in (0x10, 0x12))
+
+
+def look(machine):
+    """A viewer that has seen a picture."""
+    viewer = machine.view()
+    viewer.request(incremental=False)
+    viewer.update()
+    return viewer
+
+
+def leave(machine, viewer):
+    viewer.close()
+    machine.qmp().wait_event('VNC_DISCONNECTED')
+
+
+@group(alone=False)
+def gates_tablet_viewer(b):
+    if b.report.stock:      # it has no -pulsar to begin with
+        return
+    command = standin.xl_command(vnc='unix:{folder}/vnc',
+                                 extra=('-pulsar', 'usb_tablet=viewer'))
+    with b.machine(command) as m:
+        with b.report.case('usb_tablet=viewer: unplugged while nobody looks',
+                           'fails', m):
+            expect(not plugged(m), 'it is plugged in')
+        with b.report.case('usb_tablet=viewer: plugged in for a viewer',
+                           'fails', m):
+            first = look(m)
+            expect(plugged(m), 'it is not plugged in')
+            second = look(m)
+            leave(m, first)
+            expect(plugged(m), 'it went with the first of two viewers')
+            leave(m, second)
+            expect(not plugged(m), 'it stayed when the last one left')
+        with b.report.case('usb_tablet=viewer: who only connects is no '
+                           'viewer', 'fails', m):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(m.path('vnc'))
+                s.settimeout(standin.TIMEOUT)
+                expect(s.recv(12)[:4] == b'RFB ', 'no RFB server')
+                expect(not plugged(m), 'it is plugged in')
+        with b.report.case('usb_tablet=viewer: idle after that', 'fails', m):
+            expect(standin.settle([m.pid], 3, 9), 'it is not idle')
+        with b.report.case('usb_tablet=viewer goes through save and restore',
+                           'fails', m):
+            viewer = look(m)
+            expect(plugged(m), 'it is not plugged in')
+            path = save(m)
+            viewer.close()
+            m.restart(b.binary, standin.xl_command(
+                vnc='unix:{folder}/vnc', incoming=path,
+                extra=('-pulsar', 'usb_tablet=viewer')))
+            m.qmp()
+            expect(not plugged(m), 'plugged in with no viewer')
+            viewer = look(m)
+            expect(plugged(m), 'not plugged in for a viewer')
+            leave(m, viewer)
+
+
+@group(alone=False)
+def gates_change_while_running(b):
+    with b.machine(standin.xl_command(vnc='unix:{folder}/vnc')) as m:
+        def change(key, value):
+            return m.qmp().execute('pulsar-set', key=key, value=value)
+
+        with b.report.case('pulsar-set usb_tablet: every value at once',
+                           'fails', m):
+            expect(plugged(m), 'not there at start')
+            change('usb_tablet', 'false')
+            expect(not plugged(m), 'false: still there')
+            change('usb_tablet', 'true')
+            expect(plugged(m), 'true: not there')
+            change('usb_tablet', 'viewer')
+            expect(not plugged(m), 'viewer: still there')
+            viewer = look(m)
+            expect(plugged(m), 'viewer: not there for a viewer')
+            change('usb_tablet', 'off')
+            expect(not plugged(m), 'off: there for a viewer')
+            leave(m, viewer)
+            change('usb_tablet', 'given')
+            expect(plugged(m), 'given: not there')
+        with b.report.case('pulsar-set: what cannot change says so', 'fails',
+                           m):
+            for key, value in (('serial', 'none'), ('usb', 'xhci'),
+                               ('monitor', 'none'), ('dvd', 'ahci')):
+                told = refusal(m, 'pulsar-set', key=key, value=value)
+                expect(f'{key}={value} takes effect at the next start only'
+                       in told, told)
+            told = refusal(m, 'pulsar-set', key='usb_tablet', value='blue')
+            expect('usb_tablet takes given, true, false or viewer' in told,
+                   told)
+            told = refusal(m, 'pulsar-set', key='tablet', value='true')
+            expect("no option 'tablet'" in told, told)
+        with b.report.case('pulsar-set dvd=none ejects the medium', 'fails',
+                           m):
+            with open(m.path('cd.iso'), 'wb') as f:
+                f.truncate(1 << 20)
+            m.qmp().execute('blockdev-change-medium', device='ide-5632',
+                            filename=m.path('cd.iso'), format='raw')
+            answer = change('dvd', 'none')
+            expect(not answer['changed'] and 'next start' in answer['note'],
+                   answer)
+            drive = m.qmp().execute('query-block')[0]
+            expect('inserted' not in drive, drive)
+        with b.report.case('pulsar-set vnc_idle is taken and told', 'fails',
+                           m):
+            change('vnc_idle', '30')
+            told = {o['key']: (o['value'], o['source']) for o in
+                    m.qmp().execute('query-pulsar-options')}
+            expect(told['vnc_idle'] == ('30', 'running'), told)
+    with b.machine(command=None) as m, \
+            b.report.case('pulsar-set usb_tablet=true where there is no USB '
+                          'is refused, and nothing changes', 'fails', m):
+        start(m)
+        refusal(m, 'pulsar-set', key='usb_tablet', value='true')
+        told = {o['key']: (o['value'], o['source']) for o in
+                m.qmp().execute('query-pulsar-options')}
+        expect(told['usb_tablet'] == ('given', 'default'), told)
+    with b.machine(command=None) as m, \
+            b.report.case('pulsar-set usb_tablet=true plugs in a new one',
+                          'fails', m):
+        start(m, arguments=UHCI)
+        m.qmp().execute('pulsar-set', key='usb_tablet', value='true')
+        expect(plugged(m), 'it is not there')
+
+
+# ---- monitors ---------------------------------------------------------------
+
+def prompt(machine, name):
+    """Does a human monitor answer on this socket?"""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(standin.TIMEOUT)
+        try:
+            s.connect(machine.path(name))
+            text = b''
+            while b'(qemu)' not in text:
+                part = s.recv(4096)
+                if not part:
+                    return False
+                text += part
+            return True
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+
+
+MONITORS = {
+    # how a human monitor is asked for
+    '-monitor': ['-monitor', 'unix:{folder}/hmp,server=on,wait=off'],
+    '-mon': ['-chardev', 'socket,id=h,path={folder}/hmp,server=on,wait=off',
+             '-mon', 'chardev=h,mode=readline'],
+    '-mon without a mode': [
+        '-chardev', 'socket,id=h,path={folder}/hmp,server=on,wait=off',
+        '-mon', 'h'],
+    '-serial mon:': ['-serial', 'mon:unix:{folder}/hmp,server=on,wait=off'],
+    '-parallel mon:': ['-parallel',
+                       'mon:unix:{folder}/hmp,server=on,wait=off'],
+    '-debugcon mon:': ['-debugcon',
+                       'mon:unix:{folder}/hmp,server=on,wait=off'],
+    '-readconfig': ReadConfig(
+        '[chardev "h"]', '  backend = "socket"', '  path = "{folder}/hmp"',
+        '  server = "on"', '  wait = "off"',
+        '[mon]', '  chardev = "h"', '  mode = "readline"'),
+}
+
+
+@group(alone=False)
+def gates_monitor(b):
+    row = Row('monitor', 'monitor', 'qmp', {})
+    for way in ('-monitor', '-mon', '-mon without a mode', '-readconfig'):
+        arguments = MONITORS[way]
+        with b.report.case(f'monitor=qmp holds against {way}', 'fails'):
+            with b.machine(command=None) as m:
+                start(m, arguments=arguments)
+                expect(prompt(m, 'hmp'), 'it is not there when nobody '
+                                         'closed it')
+            for name, (source, _) in SOURCES.items():
+                with b.machine(command=None) as m:
+                    start(m, row, source, 'qmp', arguments)
+                    expect(not prompt(m, 'hmp'), f'closed by {name}, it '
+                                                 'answers')
+                    expect(not os.path.exists(m.path('hmp')),
+                           'its chardev was opened')
+                    expect('the human monitor on' in m.output() and
+                           'is left out: monitor=qmp' in m.output(),
+                           m.output())
+    for way in ('-serial mon:', '-parallel mon:', '-debugcon mon:'):
+        arguments = MONITORS[way]
+        with b.report.case(f'monitor=qmp holds against {way}', 'fails'):
+            with b.machine(command=None) as m:
+                start(m, arguments=arguments)
+                expect(mux_answers(m), 'it is not there when nobody closed '
+                                       'it')
+            for name, (source, _) in SOURCES.items():
+                with b.machine(command=None) as m:
+                    start(m, row, source, 'qmp', arguments)
+                    expect(not mux_answers(m), f'closed by {name}, it '
+                                               'answers')
+    with b.report.case('monitor=qmp holds against -nographic', 'fails'):
+        for options, there in (([], True), (['-pulsar', 'monitor=qmp'],
+                                            False)):
+            with b.machine(command=None) as m:
+                m.start(plain(options + ['-serial', 'none'], qmp=False,
+                              **NOGRAPHIC))
+                expect(('monitor - type' in m.output()) == there,
+                       m.output())
+    with b.report.case('monitor=none: no QMP either', 'fails'), \
+            b.machine(command=None) as m:
+        m.start(standin.xl_command(vnc='none', extra=('-pulsar',
+                                                      'monitor=none')))
+        for name in ('qmp', 'xenstat'):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(standin.TIMEOUT)
+                try:
+                    s.connect(m.path(name))
+                    raise Failure(f'somebody listens on {name}')
+                except (FileNotFoundError, ConnectionRefusedError):
+                    pass
+        for name in ('libxl-cmd', 'libxenstat-cmd'):
+            expect(f"the QMP monitor on '{name}' is left out: monitor=none"
+                   in m.output(), m.output())
+        expect(standin.settle([m.pid], 3, 9), 'it is not idle')
+
+
+def mux_answers(machine):
+    """Type the mux's escape (C-a c) and look for the prompt."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(standin.TIMEOUT)
+        s.connect(machine.path('hmp'))
+        s.sendall(b'\x01c\r')
+        # Whatever it had to say came before the answer to this.
+        machine.qmp().execute('query-status')
+        machine.qmp().execute('query-status')
+        s.setblocking(False)
+        try:
+            return b'(qemu)' in s.recv(4096)
+        except BlockingIOError:
+            return False
+
+
+@group(alone=False)
+def gates_monitor_running(b):
+    hmp = MONITORS['-monitor']
+    with b.machine(command=None) as m, \
+            b.report.case('pulsar-set monitor=qmp and back', 'fails', m):
+        start(m, arguments=hmp)
+        expect(prompt(m, 'hmp'), 'not there at start')
+        m.qmp().execute('pulsar-set', key='monitor', value='qmp')
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(m.path('hmp'))
+            s.sendall(b'info status\n')
+            m.qmp().execute('query-status')
+            s.setblocking(False)
+            try:
+                expect(not s.recv(100), 'it answers')
+            except BlockingIOError:
+                pass
+        m.qmp().execute('pulsar-set', key='monitor', value='full')
+        expect(prompt(m, 'hmp'), 'not there again')
+    with b.machine(command=None) as m, \
+            b.report.case('pulsar-set monitor=full opens one that was closed '
+                          'from the start', 'fails', m):
+        start(m, arguments=[*hmp, '-pulsar', 'monitor=qmp'])
+        expect(not prompt(m, 'hmp'), 'there at start')
+        m.qmp().execute('pulsar-set', key='monitor', value='full')
+        expect(prompt(m, 'hmp'), 'not there')
+
+
+# ---- saved and restored -----------------------------------------------------
+
+def xl(option=None, incoming=None, **more):
+    extra = ['-parallel', 'null']
+    if option:
+        extra += ['-pulsar', option]
+    return standin.xl_command(vnc='none', extra=extra, incoming=incoming,
+                              **more)
+
+
+@group(alone=False)
+def gates_state(b):
+    if b.report.stock:      # it has no -pulsar to begin with
+        return
+    for option in ('serial=none', 'parallel=none', 'usb=false', 'usb=xhci',
+                   'usb_tablet=false', 'dvd=none', 'dvd=loaded', 'dvd=ahci'):
+        key = option.split('=')[0]
+        with b.machine(xl(option)) as m:
+            with b.report.case(f'saved and restored with {option}', 'fails',
+                               m):
+                path = save(m)
+                m.restart(b.binary, xl(option, path))
+                expect(m.guest.inb(0x3ff) is not None, 'it does not answer')
+                path = save(m)
+            with b.report.case(f'saved with {option}, restored without: the '
+                               'option is named', 'fails'):
+                told = not_restored(b, m, xl(None, path))
+                expect(f'was saved with {option} and cannot be restored with '
+                       f'{key}=given (default)' in told, told)
+        with b.machine(xl()) as m, \
+                b.report.case(f'saved without {option}, restored with it: '
+                              'the option is named', 'fails'):
+            path = save(m)
+            told = not_restored(b, m, xl(option, path))
+            expect(f'was saved with {key} as it was given and cannot be '
+                   f'restored with {option} (command line)' in told, told)
+    with b.machine(standin.xl_command(vnc='none')) as m, \
+            b.report.case('a closed option that the toolstack knew of is '
+                          'named as well', 'fails'):
+        path = save(m)
+        told = not_restored(b, m, standin.xl_command(
+            vnc='none', usb=(), incoming=path, extra=('-pulsar', 'usb=false')))
+        expect('cannot be restored with usb=false (command line)' in told,
+               told)
+    # What closes nothing does not make the state another.
+    quiet = 'serial=none,usb=false,parallel=none,vnc_idle=30,monitor=qmp'
+    name = 'options that change nothing leave the state as stock knows it'
+    if not os.access(standin.STOCK, os.X_OK):
+        b.report.skip(name, 'no stock build; run make stock')
+        return
+    with b.machine(standin.xl_command(
+            vnc='none', serial=None, usb=(), extra=(
+            '-pulsar', quiet))) as m, b.report.case(name, 'fails', m):
+        path = save(m)
+        m.restart(standin.STOCK, standin.xl_command(
+            vnc='none', serial=None, usb=(), incoming=path))
+        path = save(m)
+        m.restart(b.binary, standin.xl_command(
+            vnc='none', serial=None, usb=(), incoming=path,
+            extra=('-pulsar', quiet)))
+
+
+def not_restored(b, machine, command):
+    """What it says when it exits instead."""
+    begin = len(machine.output())
+    try:
+        machine.restart(b.binary, command)
+    except Failure:
+        expect(machine.wait_exit() == 1,
+               f'exit code {machine.process.returncode}')
+        return machine.output()[begin:]
+    raise Failure('it was restored')
