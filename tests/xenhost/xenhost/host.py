@@ -4,7 +4,6 @@
 import os
 import select
 import shutil
-import signal
 import socket
 import subprocess
 import tarfile
@@ -16,10 +15,14 @@ from .cpio import Cpio
 from .paths import HERE, WORK, Trouble, lock, say, short
 
 MARK = b'\x01'
-BOOTS = 3               # how often a boot that froze is started again
-BOOT_SECONDS = 120      # a boot takes 6 s on a core of its own
+BOOTS = 3               # a boot that froze is started again
+BOOT_SECONDS = 240      # a boot takes 6 s on a core of its own
+SILENT_SECONDS = 60     # a boot that prints nothing for so long is frozen
+BEAT_SECONDS = 120      # dom0 gives a sign of life every ten seconds
 MEMORY = 2560
 DOM0_MEMORY = 1024
+LOCK = os.path.join(tempfile.gettempdir(), f'xenhost.{os.getuid()}.lock')
+DOM0_KERNEL = 'console=hvc0 quiet mitigations=off pci=noearly'
 DISK_SIZE = 512 << 20   # sparse; for the files that come back
 
 
@@ -81,45 +84,55 @@ class Channel:
                 yield words.decode(errors='replace').split()
 
 
-class Machine:
-    """One emulator process."""
+def _listener(folder, name):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(os.path.join(folder, name))
+    listener.listen()
+    listener.settimeout(30)
+    return listener
 
-    def __init__(self, folder, initrd, disk, console):
+
+class Machine:
+    """One emulator process; its serial ports are sockets of ours."""
+
+    def __init__(self, folder, initrd, disk):
         self._folder = folder
-        path = os.path.join(folder, 'channel')
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(path)
-        listener.listen()
+        names = ('console', 'channel')
+        listeners = [_listener(folder, name) for name in names]
         command = emulator.command() + [
             '-machine', 'pc', '-accel', 'tcg',
             '-cpu', 'qemu64,+svm,+npt,+rdrand', '-smp', '1',
             '-m', str(MEMORY), '-display', 'none', '-nodefaults',
-            '-no-user-config', '-nic', 'none', '-no-reboot',
-            '-serial', 'file:' + console,
-            '-chardev', 'socket,id=channel,path=' + path,
-            '-serial', 'chardev:channel',
+            '-no-user-config', '-nic', 'none', '-no-reboot']
+        for name in names:
+            path = os.path.join(folder, name)
+            command += ['-chardev', f'socket,id={name},path={path}',
+                        '-serial', 'chardev:' + name]
+        command += [
             '-drive', f'if=none,id=files,format=raw,file={disk},cache=unsafe',
             '-device', 'nvme,drive=files,serial=files',
             '-kernel', image.XEN,
             '-append', 'console=com1 com1=115200,8n1 loglvl=all '
                        'guest_loglvl=all bootscrub=0 '
                        f'dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M',
-            '-initrd', f'{image.KERNEL} console=hvc0 quiet mitigations=off pci=noearly,'
-                       f'{initrd}']
+            '-initrd', f'{image.KERNEL} {DOM0_KERNEL},{initrd}']
         with open(os.path.join(folder, 'emulator.log'), 'wb') as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True)
-        listener.settimeout(30)
+        connections = []
         try:
-            self.connection, _ = listener.accept()
+            for listener in listeners:
+                connections.append(listener.accept()[0])
         except TimeoutError as e:
             self.stop()
             raise Trouble('the outer emulator does not start: '
                           f'{self.log()}') from e
         finally:
-            listener.close()
-            os.unlink(path)
+            for name, listener in zip(names, listeners):
+                listener.close()
+                os.unlink(os.path.join(folder, name))
+        self.console, self.channel = connections
 
     def log(self):
         """What the emulator itself said."""
@@ -129,59 +142,97 @@ class Machine:
 
     def stop(self):
         """End the emulator."""
+        if self._process.poll() is not None:
+            return
         with open(f'/proc/{self._process.pid}/stat', encoding='ascii') as f:
             fields = f.read().rsplit(')', 1)[1].split()
         ticks = int(fields[11]) + int(fields[12])
-        say('the emulator is stopped; it took '
-            f"{ticks / os.sysconf('SC_CLK_TCK'):.0f} s of processor time")
-        self._process.send_signal(signal.SIGTERM)
+        self._process.terminate()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        say('the emulator is stopped; it took '
+            f"{ticks / os.sysconf('SC_CLK_TCK'):.0f} s of processor time")
+
+
+class _Run:
+    """One boot and what comes of it."""
+
+    def __init__(self, machine, log, timeout, output):
+        self._machine = machine
+        self._log = log
+        self._timeout = timeout
+        self._channel = Channel(machine.channel, output)
+        self._started = False
+        now = time.monotonic()
+        self._deadline = now + BOOT_SECONDS
+        self._alive = now
+        self.result = Result()
+
+    def _obey(self, message):
+        word, *words = message
+        if word == 'ready':
+            say('dom0 is up')
+            self._started = True
+            self._deadline = time.monotonic() + self._timeout
+        elif word == 'files':
+            self.result.size = int(words[0])
+        elif word == 'exit':
+            self.result.code = int(words[0])
+        elif word == 'fail':
+            raise Trouble(f"dom0 cannot start: {' '.join(words)}; Xen's "
+                          f'console is in {short(self._log.name)}')
+
+    def _gone(self, why):
+        if not self._started:
+            raise Frozen(why)
+        raise Trouble(f"{why}; Xen's console is in {short(self._log.name)}")
+
+    def _wait(self):
+        """Wait for either port; raises when it has been too long."""
+        silent = BEAT_SECONDS if self._started else SILENT_SECONDS
+        end = min(self._deadline, self._alive + silent)
+        left = max(0, end - time.monotonic())
+        ready, _, _ = select.select([self._machine.console, self._channel],
+                                    [], [], left)
+        if ready:
+            return ready
+        if self._started and end == self._deadline:
+            self._gone(f'the script did not end within {self._timeout:g} s')
+        self._gone(f'no sign of life for {silent} s' if end < self._deadline
+                   else f'dom0 was not up after {BOOT_SECONDS} s')
+        return []
+
+    def follow(self):
+        """Until the script has ended."""
+        while self.result.code is None:
+            ready = self._wait()
+            if not self._started or self._channel in ready:
+                self._alive = time.monotonic()
+            if self._machine.console in ready:
+                self._log.write(self._machine.console.recv(1 << 16))
+                self._log.flush()
+            if self._channel in ready:
+                if not self._channel.pull():
+                    self._gone('the emulated host went down '
+                               f'({self._machine.log()})')
+                for message in self._channel.messages():
+                    self._obey(message)
+        return self.result
 
 
 def _attempt(folder, initrd, disk, out, timeout, output):
     """One boot and one run; raises Frozen when the script never started."""
-    console = os.path.join(out, 'console.log')
-    machine = Machine(folder, initrd, disk, console)
-    result = Result()
+    machine = Machine(folder, initrd, disk)
     try:
-        channel = Channel(machine.connection, output)
-        started = False
-        deadline = time.monotonic() + BOOT_SECONDS
-        while result.code is None:
-            left = deadline - time.monotonic()
-            ready = left > 0 and select.select([channel], [], [], left)[0]
-            if not ready and not started:
-                raise Frozen(f'no sign of dom0 after {BOOT_SECONDS} s')
-            if not ready:
-                raise Trouble(
-                    f'the script did not end within {timeout} s; '
-                    f"Xen's console is in {short(console)}")
-            if not channel.pull():
-                if not started:
-                    raise Frozen(f'the emulator ended: {machine.log()}')
-                raise Trouble('the emulated host went down under the script; '
-                              f"Xen's console is in {short(console)}")
-            for message in channel.messages():
-                if message[0] == 'ready':
-                    say('dom0 is up')
-                    started = True
-                    deadline = time.monotonic() + timeout
-                elif message[0] == 'files':
-                    result.size = int(message[1])
-                elif message[0] == 'exit':
-                    result.code = int(message[1])
-                elif message[0] == 'fail':
-                    raise Trouble(f'dom0 cannot start: '
-                                  f"{' '.join(message[1:])}; "
-                                  f"Xen's console is in {short(console)}")
-        return result
+        with open(os.path.join(out, 'console.log'), 'wb') as log:
+            return _Run(machine, log, timeout, output).follow()
     finally:
         machine.stop()
-        machine.connection.close()
+        machine.console.close()
+        machine.channel.close()
 
 
 def _unpack(disk, size, out):
@@ -220,9 +271,7 @@ def run(script, archives=(), files=(), timeout=300, out=None, output=_print):
     emulator.command()
     shutil.rmtree(out, ignore_errors=True)
     os.makedirs(out)
-    with lock(os.path.join(tempfile.gettempdir(),
-                           f'xenhost.{os.getuid()}.lock'),
-              'another emulated host (two side by side freeze)'), \
+    with lock(LOCK, 'another emulated host (two side by side freeze)'), \
             tempfile.TemporaryDirectory(dir=WORK, prefix='run.') as folder:
         initrd = os.path.join(folder, 'initrd')
         write_initrd(initrd, script, files, archives)

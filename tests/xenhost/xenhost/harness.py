@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tests of the harness itself that need no boot: a stand-in for the emulator
+plays what an emulated host can do wrong."""
+
+import os
+import sys
+import tempfile
+
+from . import cpio, elf, host
+from .paths import WORK, Trouble
+
+# Connects to both serial ports like the emulator, then does what it is told.
+ACTOR = '''
+import re, socket, sys, time
+ports = []
+for word in sys.argv:
+    found = re.match(r'socket,id=.*,path=(.*)', word)
+    if found:
+        port = socket.socket(socket.AF_UNIX)
+        port.connect(found[1])
+        ports.append(port)
+console, channel = ports
+'''
+FOREVER = 'time.sleep(600)\n'
+
+
+def _play(part, **limits):
+    """What host.run says of an emulator that plays part, and its output."""
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        script = os.path.join(folder, 'actor.py')
+        with open(script, 'w', encoding='utf-8') as f:
+            f.write(ACTOR + part)
+        limits['LOCK'] = os.path.join(folder, 'lock')
+        limits['say'] = lambda text: None
+        saved = {name: getattr(host, name) for name in limits}
+        command = host.emulator.command
+        host.emulator.command = lambda: [sys.executable, script]
+        lines = []
+        try:
+            for name, value in limits.items():
+                setattr(host, name, value)
+            code = host.run(script, timeout=limits.get('timeout', 1),
+                            out=os.path.join(folder, 'out'),
+                            output=lines.append)
+            return code, lines
+        except Trouble as e:
+            return str(e), lines
+        finally:
+            host.emulator.command = command
+            for name, value in saved.items():
+                setattr(host, name, value)
+
+
+def frozen_boot_is_repeated_then_told():
+    """A boot that prints nothing."""
+    said, _ = _play(FOREVER, SILENT_SECONDS=0.3, BOOTS=2)
+    return 'froze in 2 boots' in said, said
+
+
+def frozen_boot_is_repeated_and_works():
+    """The first boot freezes, the second runs the script."""
+    with tempfile.NamedTemporaryFile(dir=WORK) as f:
+        said = _play(f'''
+import os
+first = os.path.getsize({f.name!r}) == 0
+open({f.name!r}, 'w').write('x')
+if not first:
+    channel.send(b'\\1ready\\nhello\\n\\1exit 5\\n')
+''' + FOREVER, SILENT_SECONDS=1)
+    return said == (5, ['hello']), str(said)
+
+
+def deadline_ends_a_script():
+    """A script that goes on and on is ended, not repeated."""
+    said, _ = _play(r'''
+channel.send(b'\1ready\n')
+while True:
+    channel.send(b'\1beat\n')
+    time.sleep(0.05)
+''')
+    return said.startswith('the script did not end within 1 s;'), said
+
+
+def frozen_script_is_told():
+    """No beat after the script began."""
+    said, _ = _play(r"channel.send(b'\1ready\n');" + FOREVER,
+                    BEAT_SECONDS=0.3)
+    return said.startswith('no sign of life for 0.3 s;'), said
+
+
+def host_that_goes_down_is_told():
+    """The emulator ends under the script."""
+    said, _ = _play(r"channel.send(b'\1ready\n'); sys.exit('out of luck')")
+    return ('went down' in said and 'out of luck' in said), said
+
+
+def refused_start_is_told():
+    """dom0 says what it cannot do."""
+    said, _ = _play(r"channel.send(b'\1fail modprobe\n');" + FOREVER)
+    return said.startswith('dom0 cannot start: modprobe;'), said
+
+
+def libraries_are_found():
+    """Every library of this interpreter, as the loader would find it."""
+    found = elf.closure([os.path.realpath('/usr/bin/python3')])
+    return 'libc.so.6' in found, ' '.join(sorted(found))
+
+
+def archive_is_well_formed():
+    """Lengths and padding of a cpio entry, by hand."""
+    with tempfile.NamedTemporaryFile(dir=WORK) as f:
+        with cpio.Cpio(f.name) as archive:
+            archive.data('a/b', b'12345')
+        data = f.read()
+    entry = data[data.index(b'a/b\0') - 110:]
+    good = (len(data) % 512 == 0 and data.startswith(b'070701')
+            and entry[54:62] == b'%08X' % 5
+            and entry[116:121] == b'12345' and b'TRAILER!!!' in data)
+    return good, repr(data[:256])
+
+
+TESTS = {
+    'harness: a frozen boot is started again, and told':
+        frozen_boot_is_repeated_then_told,
+    'harness: the boot after a frozen one counts':
+        frozen_boot_is_repeated_and_works,
+    'harness: the deadline ends a script': deadline_ends_a_script,
+    'harness: a host that freezes under a script is told':
+        frozen_script_is_told,
+    'harness: a host that goes down is told': host_that_goes_down_is_told,
+    'harness: dom0 that cannot start is told': refused_start_is_told,
+    'harness: libraries are found': libraries_are_found,
+    'harness: archives are well-formed': archive_is_well_formed,
+}
+
+
+def run(result):
+    """Run all; result is called with the lines of each test."""
+    for name, test in TESTS.items():
+        good, said = test()
+        if not good:
+            result(f'# {said}')
+        result(f"{'ok' if good else 'not ok'} - xenhost: {name}")
