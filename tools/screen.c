@@ -51,6 +51,7 @@ typedef struct Screen {
     GArray *lines;          /* Line */
     GHashTable *unfolded;   /* set of VMs, see vm_key() */
     gint64 selected;        /* vm_key(), or -1 */
+    gboolean chosen;        /* by the user; else it is the first one's */
     int first;              /* the first line shown */
     GRegex *filter;
     char *filter_text;
@@ -141,7 +142,7 @@ static int selected_line(Screen *s)
 {
     guint i;
 
-    for (i = 0; i < s->lines->len; i++) {
+    for (i = 0; s->chosen && i < s->lines->len; i++) {
         Line *line = &g_array_index(s->lines, Line, i);
 
         if (!line->cause && !line->nothing &&
@@ -149,6 +150,7 @@ static int selected_line(Screen *s)
             return i;
         }
     }
+    s->chosen = FALSE;
     s->selected = s->vms->len ? vm_key(s->vms->pdata[0]) : -1;
     return 0;
 }
@@ -338,6 +340,7 @@ static void move_by(Screen *s, int step)
     if (s->vms->len) {
         i = CLAMP((gint64)i + step, 0, (gint64)s->vms->len - 1);
         s->selected = vm_key(s->vms->pdata[i]);
+        s->chosen = TRUE;
     }
 }
 
@@ -345,6 +348,7 @@ static void toggle_unfolded(Screen *s)
 {
     gint64 key = s->selected;
 
+    s->chosen = TRUE;
     if (key != -1 && !g_hash_table_remove(s->unfolded, &key)) {
         g_hash_table_add(s->unfolded, g_memdup2(&key, sizeof(key)));
     }
