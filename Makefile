@@ -16,6 +16,7 @@ unexport SECONDS
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' $1 $2)
 
+PKG_CONFIG ?= pkg-config
 -include $(B)/config.mk
 
 SUITES := scripts patches unit fuzz tool devices standin xenhost
@@ -44,6 +45,12 @@ $(B)/qemu-system-i386 stock tool install gdb:
 	@exit 1
 
 else
+
+# What configure does changed: it is run again as it was told.
+$(B)/config.mk: VERSION configure build-aux/configure-qemu \
+    build-aux/qemu-options build-aux/get-source
+	$(call say,CONFIG,$(B))
+	$(Q)$(B)/config.again
 
 # The device model, and the same source without our patches. Both trees are
 # told of a patch that changed, and write only the files that it changes.

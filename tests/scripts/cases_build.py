@@ -65,6 +65,20 @@ def test_again(box):
     assert 'line thirty' in box.read('build/qemu-system-i386')
 
 
+def test_configure_again(box):
+    """make runs configure again, as it was told, when it changed"""
+    box.configure('--prefix=/opt/x y', '--', '--one', CFLAGS='-O1').fine()
+    box.make('build/qemu-system-i386').fine()
+    options = box.read('build-aux/qemu-options')
+    box.write('build-aux/qemu-options', options + '--another\n')
+    box.make('build/qemu-system-i386').fine()
+    log = box.read('build/qemu/configure.log')
+    for word in ('--another', '--one', '--prefix=/opt/x y'):
+        assert f'argument {word}\n' in log, word
+    assert 'CFLAGS := -O1\n' in box.read('build/config.mk')
+    assert not box.make('build/qemu-system-i386').fine().err
+
+
 def test_patch_changed(box):
     """a patch that changes writes its files and no other, and make follows"""
     other = os.path.join(box.source, 'other.c')
