@@ -278,6 +278,30 @@ def test_meson_wheel(box):
     box.configure(PYTHONPATH=old_meson(box)).refused('meson is 1.0.1')
 
 
+def test_compiler(box):
+    """make shows what the compiler says, and what meson says if it fails"""
+    box.configure().fine()
+
+    def rule(command, description='x'):
+        box.write('build/qemu/build.ninja', f'''
+rule cc
+  command = {command}
+  description = {description}
+build qemu-system-i386: cc | always
+build always: phony
+''')
+        return box.make('build/qemu-system-i386')
+
+    result = rule('echo warning: beware; touch $out').fine()
+    assert 'warning: beware\n' in result.out and '[1/1]' not in result.out
+    result = rule('echo error: no; exit 1')
+    assert result.code == 2 and 'error: no\n' in result.out, result.text
+    result = rule('echo talk; touch $out', 'Regenerating build files.').fine()
+    assert 'talk' not in result.out
+    result = rule('echo talk; exit 1', 'Regenerating build files.')
+    assert result.code == 2 and 'talk\n' in result.out, result.text
+
+
 def test_unconfigured(box):
     """make without configure says so"""
     box.make().refused('./configure')
