@@ -18,6 +18,7 @@
 #include "hw/usb/uhci-regs.h"
 #include "system/runstate.h"
 #include "hw/xen/pulsar/pulsar-hooks.h"
+#include "trace.h"
 #include "usb-pace.h"
 #include "usb-uhci-scan.h"
 
@@ -124,6 +125,7 @@ static int64_t uhci_rest(PulsarUhci *p, uint32_t schedule, uint32_t work)
     frames = MAX(MIN(frames, s->maxframes), 1);
     p->resting = frames > 1;
     p->expected = s->expire_time + work * FRAME_NS;
+    trace_pulsar_uhci_rest(s, frames, work);
     if (!p->resting) {
         return s->expire_time;
     }
@@ -151,6 +153,7 @@ static bool uhci_settle(PulsarUhci *p, int64_t due, PulsarUhciScan *scan,
     uhci_scan(s, MIN(due, PULSAR_UHCI_FRAMES), scan);
     if (scan->work < MIN(due, PULSAR_UHCI_FRAMES)) {
         uhci_pass_over(s, scan->work);
+        trace_pulsar_uhci_work(s, s->frnum, s->expire_time == p->expected);
         if (s->expire_time != p->expected) {
             pulsar_usb_pace_work(&p->pace);
         }
@@ -172,6 +175,7 @@ static void uhci_alert(PulsarUhci *p)
     if (p->resting && uhci_runs(s)) {
         int64_t due = uhci_due(s);
 
+        trace_pulsar_uhci_alert(s, due);
         if (due > 0) {
             uhci_settle(p, due, &scan, &work);
         }
