@@ -28,6 +28,7 @@
 static struct {
     gboolean all;
     double interval;
+    gboolean no_stock;
     const char *toolstack;
     gboolean json;
 } opt = {
@@ -40,6 +41,9 @@ static const CliOption options[] = {
     { "interval", 'd', "SECONDS", "how long to look on (default 10)",
       CLI_NUMBER, &opt.interval, .min = TOP_INTERVAL_MIN,
       .max = TOP_INTERVAL_MAX },
+    { "no-stock", 'n', NULL,
+      "leave out device models that keep no ledger page", CLI_FLAG,
+      &opt.no_stock },
     { "toolstack", 't', "NAME",
       "whose commands to print: xl or xapi (default: xapi where its command "
       "xe is)", CLI_CHOICE, &opt.toolstack, .choices = toolstack_names },
@@ -378,7 +382,7 @@ static void print_json(const Vm *vm)
 
 static gboolean run(char **args, GError **errp)
 {
-    g_autoptr(VmSet) set = vmset_new(TRUE);
+    g_autoptr(VmSet) set = vmset_new(!opt.no_stock);
     g_autoptr(GPtrArray) wanted = g_ptr_array_new();
     g_autoptr(GPtrArray) vms = NULL;
     guint i;
@@ -395,7 +399,7 @@ static gboolean run(char **args, GError **errp)
         return FALSE;
     }
     if (!vmset_vms(set)->len) {
-        return top_none(TRUE, errp);
+        return top_none(!opt.no_stock, errp);
     }
     top_wait(opt.interval);
     if (!vmset_sample(set, errp)) {

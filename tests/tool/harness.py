@@ -36,10 +36,13 @@ class Skip(Exception):
     """A test cannot run here."""
 
 
-def case(function=None, *, sanitised=False):
-    """Makes a function a case; sanitised: run it under ASAN and UBSAN too."""
+def case(function=None, *, sanitised=False, alone=False):
+    """Makes a function a case.
+
+    sanitised: run it under ASAN and UBSAN too; alone: at no other's time.
+    """
     def mark(f):
-        CASES.append((f, sanitised))
+        CASES.append((f, sanitised, alone))
         return f
     return mark(function) if function else mark
 
@@ -194,21 +197,20 @@ def sentence(err, about):
 
 
 def run_case(function, tool, label):
-    """One line of TAP; TRUE when it passed or was skipped."""
+    """Says how it went in TAP; whether it passed or was skipped."""
     name = f'{label}: {function.__name__.replace("_", " ")}'
     host = Host(tool)
+    good, lines = True, [f'ok - {name}']
     try:
         function(host)
     except Skip as why:
-        print(f'ok - {name} # SKIP {why}', flush=True)
-        return True
+        lines = [f'ok - {name} # SKIP {why}']
     except Exception as e:              # pylint: disable=broad-except
         text = str(e) if isinstance(e, Failure) else traceback.format_exc()
-        print(f'not ok - {name}')
-        print('\n'.join('# ' + ascii(line)[1:-1]
-                        for line in text.splitlines()), flush=True)
-        return False
+        good = False
+        lines = [f'not ok - {name}'] + ['# ' + ascii(line)[1:-1]
+                                        for line in text.splitlines()]
     finally:
         host.close()
-    print(f'ok - {name}', flush=True)
-    return True
+    print('\n'.join(lines), flush=True)
+    return good

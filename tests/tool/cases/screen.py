@@ -310,7 +310,7 @@ def screen_ends_with_its_terminal(host):
         check(ready, 'it still runs')
 
 
-@case
+@case(alone=True)
 def screen_of_five_hundred_vms_is_cheap(host):
     dms = [host.dm(n, 'at 0', 'wake timer:x', name=f'guest-{n}', start=60)
            for n in range(1, 501)]

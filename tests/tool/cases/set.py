@@ -119,7 +119,7 @@ def set_does_not_touch_a_file_it_does_not_understand(host):
 def set_as_the_doctor_says(host):
     """The line that doctor prints is one that set takes."""
     dm = host.dm(5, name="it's a web")
-    child = host.start('doctor', '5', '-j', '-d', 0.4, '-t', 'xl')
+    child = host.start('doctor', '5', '-jn', '-d', 0.4, '-t', 'xl')
     while child.poll() is None:
         dm.say('now', 'wake timer:uhci_frame_timer 5')
         try:

@@ -138,9 +138,8 @@ def table_finds_by_name_uuid_and_file(host):
     for what, want in (('web', 3), (uuid, 3), (uuid.upper(), 3), ('3', 3),
                        (host.path(9), 9), ('99', 4)):
         equal(host.run('table', what, '--json').json()['domid'], want, what)
-    os.chdir(host.rundir)
-    equal(host.run('table', './9.ledger', '--json').json()['domid'], 9,
-          'file here')
+    equal(host.run('table', './9.ledger', '--json',
+                   cwd=host.rundir).json()['domid'], 9, 'file here')
 
 
 @case
