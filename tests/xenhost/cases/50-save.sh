@@ -29,6 +29,7 @@ tiny_answers() {
 # What is typed while Linux sets up its UART again after a restore is lost, so
 # the shell is asked until it answers.
 linux_answers() {
+    # shellcheck disable=SC2034
     local try
     for try in 1 2 3 4 5 6 7 8 9 10; do
         ttytalk "$(serial_tty linux)" send '\n' expect 'guest#' 3000 && break

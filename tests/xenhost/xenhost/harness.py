@@ -9,16 +9,14 @@ import tempfile
 from . import cpio, elf, host
 from .paths import WORK, Trouble
 
-# Connects to both serial ports like the emulator, then does what it is told.
+# Takes both serial ports like the emulator, then does what it is told.
 ACTOR = '''
 import re, socket, sys, time
 ports = []
 for word in sys.argv:
-    found = re.match(r'socket,id=.*,path=(.*)', word)
+    found = re.match(r'socket,id=.*,fd=(.*)', word)
     if found:
-        port = socket.socket(socket.AF_UNIX)
-        port.connect(found[1])
-        ports.append(port)
+        ports.append(socket.socket(fileno=int(found[1])))
 console, channel = ports
 '''
 FOREVER = 'time.sleep(600)\n'

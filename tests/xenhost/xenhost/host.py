@@ -84,55 +84,41 @@ class Channel:
                 yield words.decode(errors='replace').split()
 
 
-def _listener(folder, name):
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(os.path.join(folder, name))
-    listener.listen()
-    listener.settimeout(30)
-    return listener
-
-
 class Machine:
-    """One emulator process; its serial ports are sockets of ours."""
+    """One emulator process; its serial ports are sockets of ours.
 
-    def __init__(self, folder, initrd, disk):
+    The folder holds xen, vmlinux, initrd and disk, and gets emulator.log.
+    """
+
+    def __init__(self, folder):
         self._folder = folder
-        names = ('console', 'channel')
-        listeners = [_listener(folder, name) for name in names]
-        command = emulator.command() + [
+        self.console, console = socket.socketpair()
+        self.channel, channel = socket.socketpair()
+        # It goes when this program goes, however that ends.
+        command = [
+            'setpriv', '--pdeathsig', 'KILL', *emulator.command(),
             '-machine', 'pc', '-accel', 'tcg',
             '-cpu', 'qemu64,+svm,+npt,+rdrand', '-smp', '1',
             '-m', str(MEMORY), '-display', 'none', '-nodefaults',
             '-no-user-config', '-nic', 'none', '-no-reboot']
-        for name in names:
-            path = os.path.join(folder, name)
-            command += ['-chardev', f'socket,id={name},path={path}',
+        for name, port in ('console', console), ('channel', channel):
+            command += ['-chardev', f'socket,id={name},fd={port.fileno()}',
                         '-serial', 'chardev:' + name]
         command += [
-            '-drive', f'if=none,id=files,format=raw,file={disk},cache=unsafe',
+            '-drive', 'if=none,id=files,format=raw,file=disk,cache=unsafe',
             '-device', 'nvme,drive=files,serial=files',
-            '-kernel', image.XEN,
+            '-kernel', 'xen',
             '-append', 'console=com1 com1=115200,8n1 loglvl=all '
                        'guest_loglvl=all bootscrub=0 '
                        f'dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M',
-            '-initrd', f'{image.KERNEL} {DOM0_KERNEL},{initrd}']
+            '-initrd', f'vmlinux {DOM0_KERNEL},initrd']
         with open(os.path.join(folder, 'emulator.log'), 'wb') as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True)
-        connections = []
-        try:
-            for listener in listeners:
-                connections.append(listener.accept()[0])
-        except TimeoutError as e:
-            self.stop()
-            raise Trouble('the outer emulator does not start: '
-                          f'{self.log()}') from e
-        finally:
-            for name, listener in zip(names, listeners):
-                listener.close()
-                os.unlink(os.path.join(folder, name))
-        self.console, self.channel = connections
+                pass_fds=(console.fileno(), channel.fileno()),
+                cwd=folder, start_new_session=True)
+        console.close()
+        channel.close()
 
     def log(self):
         """What the emulator itself said."""
@@ -223,9 +209,9 @@ class _Run:
         return self.result
 
 
-def _attempt(folder, initrd, disk, out, timeout, output):
+def _attempt(folder, out, timeout, output):
     """One boot and one run; raises Frozen when the script never started."""
-    machine = Machine(folder, initrd, disk)
+    machine = Machine(folder)
     try:
         with open(os.path.join(out, 'console.log'), 'wb') as log:
             return _Run(machine, log, timeout, output).follow()
@@ -273,15 +259,18 @@ def run(script, archives=(), files=(), timeout=300, out=None, output=_print):
     os.makedirs(out)
     with lock(LOCK, 'another emulated host (two side by side freeze)'), \
             tempfile.TemporaryDirectory(dir=WORK, prefix='run.') as folder:
-        initrd = os.path.join(folder, 'initrd')
-        write_initrd(initrd, script, files, archives)
+        # By plain names in one folder: QEMU splits its options at commas and
+        # spaces, which the way to this folder may have.
+        write_initrd(os.path.join(folder, 'initrd'), script, files, archives)
+        os.symlink(image.XEN, os.path.join(folder, 'xen'))
+        os.symlink(image.KERNEL, os.path.join(folder, 'vmlinux'))
         disk = os.path.join(folder, 'disk')
         with open(disk, 'wb') as f:
             f.truncate(DISK_SIZE)
         for attempt in range(1, BOOTS + 1):
             say('booting Xen in the emulator')
             try:
-                result = _attempt(folder, initrd, disk, out, timeout, output)
+                result = _attempt(folder, out, timeout, output)
                 break
             except Frozen as e:
                 say(f'boot {attempt} of {BOOTS} froze before the test began '

@@ -4,6 +4,7 @@
 import contextlib
 import fcntl
 import os
+import signal
 import sys
 import time
 
@@ -42,6 +43,7 @@ def short(path):
 
 def main(function):
     """Run a program's main function; a Trouble is one line and exit 1."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     try:
         sys.exit(function())
     except Trouble as e:
