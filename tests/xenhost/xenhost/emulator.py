@@ -50,7 +50,9 @@ def _beside():
     program = os.path.join(ROOT, 'usr/bin', NAME)
     folders = sorted({os.path.dirname(p)
                       for p in closure([program], ROOT).values()})
-    return [os.path.join(ROOT, 'lib64/ld-linux-x86-64.so.2'),
+    modules = os.path.join(ROOT, 'usr/lib/x86_64-linux-gnu/qemu')
+    return ['env', 'QEMU_MODULE_DIR=' + modules,
+            os.path.join(ROOT, 'lib64/ld-linux-x86-64.so.2'),
             '--library-path', ':'.join(folders), program,
             '-L', os.path.join(ROOT, 'usr/share/seabios'),
             '-L', os.path.join(ROOT, 'usr/share/qemu')]

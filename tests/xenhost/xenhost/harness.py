@@ -92,6 +92,12 @@ def host_that_goes_down_is_told():
     return ('went down' in said and 'out of luck' in said), said
 
 
+def emulator_that_ends_is_told():
+    """No use in starting that again."""
+    said, _ = _play("sys.exit('no such machine')")
+    return ('went down' in said and 'no such machine' in said), said
+
+
 def refused_start_is_told():
     """dom0 says what it cannot do."""
     said, _ = _play(r"channel.send(b'\1fail modprobe\n');" + FOREVER)
@@ -126,6 +132,8 @@ TESTS = {
     'harness: a host that freezes under a script is told':
         frozen_script_is_told,
     'harness: a host that goes down is told': host_that_goes_down_is_told,
+    'harness: an emulator that cannot start is told':
+        emulator_that_ends_is_told,
     'harness: dom0 that cannot start is told': refused_start_is_told,
     'harness: libraries are found': libraries_are_found,
     'harness: archives are well-formed': archive_is_well_formed,

@@ -202,8 +202,9 @@ class _Run:
                 self._log.flush()
             if self._channel in ready:
                 if not self._channel.pull():
-                    self._gone('the emulated host went down '
-                               f'({self._machine.log()})')
+                    raise Trouble('the emulated host went down '
+                                  f'({self._machine.log()}); its console is '
+                                  f'in {short(self._log.name)}')
                 for message in self._channel.messages():
                     self._obey(message)
         return self.result
