@@ -123,7 +123,8 @@ class Sandbox:
                           hunk(20, [], ['pulsar_line(20);']))})
         self.env = dict(os.environ, PATH=self.bin + ':' + os.environ['PATH'],
                         LC_ALL='C')
-        for name in ('PULSAR_BUILD', 'QEMU_SOURCE', 'MAKEFLAGS', 'MAKELEVEL',
+        for name in ('PULSAR_BUILD', 'PULSAR_QEMU', 'PULSAR_STOCK',
+                     'PULSAR_TOOL', 'QEMU_SOURCE', 'MAKEFLAGS', 'MAKELEVEL',
                      'MFLAGS', 'SOURCE_DATE_EPOCH', 'PYTHONPATH', 'V'):
             self.env.pop(name, None)
 
