@@ -415,24 +415,29 @@ bool pulsar_ledger_open(const char *path, const PulsarLedgerOwner *owner,
     }
     page = mmap(NULL, PULSAR_LEDGER_TOTAL_SIZE, PROT_READ | PROT_WRITE,
                 MAP_SHARED, fd, 0);
-    if (page == MAP_FAILED || renameat(page_dir_fd, tmp, page_dir_fd, base)) {
-        *ret_why = g_strdup_printf("cannot put %s in place: %s", path,
+    if (page == MAP_FAILED) {
+        *ret_why = g_strdup_printf("cannot map a file in %s: %s", dir,
                                    g_strerror(errno));
-        if (page != MAP_FAILED) {
-            munmap(page, PULSAR_LEDGER_TOTAL_SIZE);
-        }
-        unlinkat(page_dir_fd, tmp, 0);
-        close(fd);
-        return false;
+        goto fail;
     }
-
+    /* All of it is there before anybody can see it. */
     pulsar_ledger_move(&ledger, page);
     fill_in_owner(pulsar_ledger_header(page), owner);
     pulsar_ledger_set_state(&ledger, PULSAR_LEDGER_RUNNING);
+    if (renameat(page_dir_fd, tmp, page_dir_fd, base)) {
+        *ret_why = g_strdup_printf("cannot put %s in place: %s", path,
+                                   g_strerror(errno));
+        goto fail; /* the mapping is in use, and outlives the file */
+    }
     page_path = g_strdup(path);
     page_fd = fd;
     atexit(ledger_end);
     return true;
+
+fail:
+    unlinkat(page_dir_fd, tmp, 0);
+    close(fd);
+    return false;
 }
 
 const char *pulsar_ledger_path(void)

@@ -264,3 +264,39 @@ def table_of_a_real_guest(host):
         m.qmp().execute('quit')
         m.process.wait()
         equal(os.listdir(host.rundir), [], 'pages after a clean exit')
+
+
+@case
+def names_that_xenstore_knows(host):
+    """A VM that was renamed is found; a UUID that no page has is shown."""
+    uuid = '12345678-9abc-def0-1234-56789abcdef0'
+    with Hall(host) as hall:
+        m = hall.machine()
+        home = f'/local/domain/{m.domid}'
+        m.xenstore.write(home + '/name', 'new-name')
+        m.xenstore.write(home + '/vm', f'/vm/{uuid}')
+        for what in 'new-name', f'standin-{m.domid}', uuid:
+            equal(host.run('table', what, '--json').json()['domid'], m.domid,
+                  what)
+        vm = host.run('top', '-jn', '-d', 0.1).json()
+        equal((vm['name'], vm['uuid']), (f'standin-{m.domid}', uuid),
+              'in top')
+
+
+@case
+def a_page_that_cannot_be_put_in_place(host):
+    """The guest comes first: the device model runs and counts unseen."""
+    with Hall(host) as hall:
+        os.makedirs(os.path.join(host.path(hall.world.domid + 1), 'x'))
+        m = hall.machine()
+        check('wakes are not shown to others' in m.output() and
+              host.path(m.domid) in m.output(), m.output())
+        before = m.qmp().execute('query-wakeups')['total']['read']
+        for _ in range(5):
+            m.guest.inb(IDE_STATUS)
+        after = m.qmp().execute('query-wakeups')['total']['read']
+        equal(after - before, 5, 'reads counted')
+        equal(os.listdir(host.rundir), [f'{m.domid}.ledger'], 'files left')
+        vms = host.run('top', '-j', '-d', 0.1).jsons()
+        equal([vm['kind'] for vm in vms if vm['pid'] == m.pid], ['stock'],
+              'kind, as far as others can tell')
