@@ -24,6 +24,7 @@
 #include "qobject/qdict.h"
 #include "system/block-backend.h"
 #include "gates.h"
+#include "launch.h"
 #include "pulsar-hooks.h"
 
 typedef void BoardInit(MachineState *machine);
@@ -334,6 +335,8 @@ const QDict *pulsar_qdev_device_add_from_qdict(const QDict *device,
         ret = pulsar_gate_usb_device(oc, device, from_json);
     } else if (pulsar_gate_is_cd(oc, device)) {
         ret = pulsar_gate_dvd_device(oc, device, from_json);
+    } else {
+        ret = pulsar_launch_device(oc, device);
     }
     if (ret && ret != device) {
         last = (QDict *)ret;

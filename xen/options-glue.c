@@ -11,6 +11,7 @@
 #include "system/system.h"
 #include "monitor/pulsar/ledger-glue.h"
 #include "gates.h"
+#include "launch.h"
 #include "options-glue.h"
 #include "pulsar-hooks.h"
 
@@ -172,6 +173,7 @@ void pulsar_options_resolve(void)
     char *why = NULL;
 
     get_options();
+    pulsar_launch_init();
     if (xen_domid) {
         if (!pulsar_options_add_xenstore(options, xen_domid, &name, &vm_uuid,
                                          &why)) {

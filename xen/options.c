@@ -290,8 +290,7 @@ char *pulsar_option_accepts(const PulsarOption *opt)
     return join_words(words, " or ");
 }
 
-/* 1 for the spellings of true, 0 for those of false, -1 for others. */
-static int parse_boolean(const char *value)
+int pulsar_boolean(const char *value)
 {
     static const char *const spellings[][2] = {
         { "false", "true" }, { "off", "on" }, { "no", "yes" }, { "0", "1" },
@@ -312,7 +311,7 @@ static int parse_boolean(const char *value)
 static const PulsarOptionWord *find_word(const PulsarOption *opt,
                                          const char *value)
 {
-    int boolean = parse_boolean(value);
+    int boolean = pulsar_boolean(value);
     const PulsarOptionWord *w;
 
     for (w = opt->words; w->name; w++) {
@@ -320,7 +319,7 @@ static const PulsarOptionWord *find_word(const PulsarOption *opt,
             return w;
         }
         if (opt->kind != PULSAR_KIND_PATH && boolean >= 0 &&
-            parse_boolean(w->name) == boolean) {
+            pulsar_boolean(w->name) == boolean) {
             return w;
         }
     }

@@ -97,6 +97,13 @@ typedef struct PulsarOption {
     const char *cost;           /* what the guest loses by the cure, or NULL */
 } PulsarOption;
 
+/**
+ * pulsar_boolean: true, on, yes, 1 or false, off, no, 0 in any case
+ *
+ * Returns: 1 or 0; -1 for anything else.
+ */
+int pulsar_boolean(const char *value);
+
 /** pulsar_option_table: PULSAR_OPTION__MAX rows, by PulsarOptionId. */
 extern const PulsarOption pulsar_option_table[PULSAR_OPTION__MAX];
 

@@ -25,6 +25,7 @@ struct VncDisplay;
 struct VncState;
 struct XenIOState;
 struct ioreq;
+union pixman_image;
 
 /* ---- monitor/: who wakes the device model --------------------------- */
 
@@ -176,6 +177,18 @@ void pulsar_parse_option(const char *optarg);
  * Opens the ledger's page. Wrong input ends the process as above.
  */
 void pulsar_options_resolve(void);
+
+/**
+ * pulsar_launch_option: from qemu_init() (system/vl.c)
+ * @option: name of an option that QEMU 10 does not have: "chroot", "runas",
+ *          "no-acpi" or "vnc-clipboard-socket-fd"
+ * @arg: its argument, or NULL
+ * @machine_opts: what -machine says so far; may be changed
+ *
+ * Called while the command line is read. Does what the option once did.
+ */
+void pulsar_launch_option(const char *option, const char *arg,
+                          QDict *machine_opts);
 
 /* ---- hw/: hardware that does not tick ------------------------------- */
 
@@ -426,6 +439,22 @@ void pulsar_vnc_refresh(struct VncDisplay *vd, bool changed);
  * Returns: whether to go on blinking.
  */
 bool pulsar_vga_draw_text(bool *cursor_visible);
+
+/**
+ * pulsar_create_displaysurface_from: from qemu_create_displaysurface_from()
+ * (ui/console.c), in place of qemu_pixman_image_new_shareable()
+ * @image: gets the picture, all zero
+ * @handle: gets the descriptor by which it is shared: none
+ * @name: what the descriptor would be called
+ * @format: a pixman_format_code_t
+ * @width, @height: in pixels
+ * @linesize: in bytes
+ * @errp: set when there is no memory
+ */
+bool pulsar_create_displaysurface_from(union pixman_image **image, int *handle,
+                                       const char *name, int format,
+                                       int width, int height, int linesize,
+                                       Error **errp);
 
 /**
  * gui_setup_refresh: upstream's own, of ui/console.c, made public by a patch

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What toolstacks write and QEMU 10 does not know: options that QEMU has
+ * dropped keep their old meaning, and what only xapi's own QEMU knows is
+ * taken, with a line in the log where it means nothing here.
+ */
+#include "qemu/osdep.h"
+#include "hw/boards.h"
+#include "hw/i386/pc.h"
+#include "migration/migration.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-pulsar.h"
+#include "qapi/visitor.h"
+#include "qemu/error-report.h"
+#include "qobject/qdict.h"
+#include "system/runstate.h"
+#include "system/system.h"
+#include "launch-args.h"
+#include "launch.h"
+#include "options.h"
+#include "pulsar-hooks.h"
+
+/* xapi starts every BIOS guest with the first, QEMU has the second. */
+#define OLD_MACHINE  "pc-0.10"
+#define NEW_MACHINE  "pc-i440fx-2.10"
+
+static void run_as(const char *arg)
+{
+    g_autofree char *user = pulsar_launch_runas(arg);
+
+    if (!os_set_runas(user)) {
+        error_report("'%s' is neither the name of a user nor UID:GID", arg);
+        exit(1);
+    }
+}
+
+void pulsar_launch_option(const char *option, const char *arg,
+                          QDict *machine_opts)
+{
+    if (g_str_equal(option, "chroot")) {
+        os_set_chroot(arg);
+    } else if (g_str_equal(option, "runas")) {
+        run_as(arg);
+    } else if (g_str_equal(option, "no-acpi")) {
+        qdict_put_str(machine_opts, "acpi", "off");
+    } else {
+        info_report("-%s means nothing here", option);
+    }
+}
+
+/* ---- what follows -machine --------------------------------------------- */
+
+static void get_ignored(Object *obj, Visitor *v, const char *name,
+                        void *opaque, Error **errp)
+{
+    g_autofree char *off = g_strdup("off");
+
+    visit_type_str(v, name, &off, errp);
+}
+
+/* Not a boolean for QEMU, for some write True. */
+static void set_ignored(Object *obj, Visitor *v, const char *name,
+                        void *opaque, Error **errp)
+{
+    g_autofree char *value = NULL;
+
+    if (!visit_type_str(v, name, &value, errp)) {
+        return;
+    }
+    if (pulsar_boolean(value) < 0) {
+        error_setg(errp, "%s=%s is neither on nor off", name, value);
+        return;
+    }
+    info_report("-machine %s=%s means nothing here", name, value);
+}
+
+static void ignore_machine_property(const char *name)
+{
+    ObjectClass *oc = object_class_by_name(TYPE_PC_MACHINE);
+
+    object_class_property_add(oc, name, "bool", get_ignored, set_ignored, NULL,
+                              NULL);
+    object_class_property_set_description(oc, name,
+                                          "of xapi's own QEMU; ignored");
+}
+
+static void offer_old_machine(void)
+{
+    ObjectClass *oc = object_class_by_name(MACHINE_TYPE_NAME(NEW_MACHINE));
+
+    if (oc && !MACHINE_CLASS(oc)->alias) {
+        MACHINE_CLASS(oc)->alias = OLD_MACHINE;
+    }
+}
+
+void pulsar_launch_init(void)
+{
+    ignore_machine_property("allow-unassigned");
+    ignore_machine_property("trad-compat");
+    offer_old_machine();
+    pulsar_pci_ids_init();
+}
+
+/* ---- what follows -device ---------------------------------------------- */
+
+/*
+ * QEMU cannot save NVMe, so a guest that was saved had unplugged it by Xen's
+ * protocol; with it here the state would be refused.
+ */
+static bool is_gone_with_save(ObjectClass *oc)
+{
+    return runstate_check(RUN_STATE_INMIGRATE) &&
+           (object_class_dynamic_cast(oc, "nvme") ||
+            object_class_dynamic_cast(oc, "nvme-ns"));
+}
+
+const QDict *pulsar_launch_device(ObjectClass *oc, const QDict *device)
+{
+    static const char property[] = "bios-chs-trans";
+    QDict *ret;
+
+    if (is_gone_with_save(oc)) {
+        info_report("%s is left out: a guest that was saved had unplugged it",
+                    object_class_get_name(oc));
+        return NULL;
+    }
+    if (g_strcmp0(qdict_get_try_str(device, property), "forcelba")) {
+        return device;
+    }
+    /* Upstream's lba is not a guess either. */
+    ret = qdict_clone_shallow(device);
+    qdict_put_str(ret, property, "lba");
+    return ret;
+}
+
+/* ---- QMP ---------------------------------------------------------------- */
+
+void qmp_query_migratable(Error **errp)
+{
+    migration_is_blocked(errp);
+}
