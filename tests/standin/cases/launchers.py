@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Started exactly as libxl of Xen 4.17 to 4.20 and xapi's xenopsd do it."""
+
+import contextlib
+import ctypes
+import glob
+import json
+import os
+import resource
+import socket
+import subprocess
+
+from standin import (HELPERS, Failure, Qmp, Terminal, expect, settle,
+                     xl_command)
+
+from . import group
+
+UID, GID = 65542, 997
+UNPLUG_NVME = 8         # of the Xen unplug protocol, port 0x10
+CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWNET = 0x20000, 0x8000000, 0x40000000
+
+
+# ---- the command lines ------------------------------------------------------
+
+def jail(machine):
+    """The folder that a device model is locked into: /dev/null and no more."""
+    root = machine.path('root')
+    os.makedirs(os.path.join(root, 'dev'), exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.mknod(os.path.join(root, 'dev/null'), 0o020666, os.makedev(1, 3))
+    os.chmod(os.path.join(root, 'dev/null'), 0o666)
+    return root
+
+
+def old_libxl(**more):
+    """4.17 to 4.19 with dm_restrict=1."""
+    def command(machine):
+        return xl_command(vnc='unix:{folder}/vnc', paused=True, extra=(
+            '-xen-domid-restrict', '-chroot', jail(machine),
+            '-runas', f'{UID}:{GID}'), **more)(machine)
+    return command
+
+
+def new_libxl(**more):
+    """4.20 with dm_restrict=1."""
+    def command(machine):
+        return xl_command(vnc='unix:{folder}/vnc', paused=True, extra=(
+            '-xen-domid-restrict', '-run-with', f'chroot={jail(machine)}',
+            '-run-with', f'user={UID}:{GID}'), **more)(machine)
+    return command
+
+
+def xenopsd(profile, restrict=('-chroot', '{root}', '-runas',
+                               f'{UID}:{GID}'), incoming=None, extra=()):
+    """What xenopsd and its wrapper write, word for word but for the tap.
+
+    profile: "compat" for BIOS guests, "uefi" for the others.
+    """
+    def command(machine):
+        machine_type, trad, disk, nic, after = {
+            'compat': ('pc-0.10', 'True', [
+                '-drive', 'file={folder}/disk,if=none,id=ide0-hd0,'
+                          'auto-read-only=off,format=raw',
+                '-device', 'ide-hd,drive=ide0-hd0,bus=ide.0,unit=0,'
+                           'bios-chs-trans=forcelba'], 'rtl8139', ''),
+            'uefi': ('pc-i440fx-2.10', 'False', [
+                '-device', 'nvme,serial=nvme0,id=nvme0,addr=7',
+                '-drive', 'id=disk0,if=none,file={folder}/disk,'
+                          'auto-read-only=off,format=raw',
+                '-device', 'nvme-ns,drive=disk0,bus=nvme0,nsid=1'],
+                'e1000', ',rombar=0'),
+        }[profile]
+        compat = profile == 'compat'
+        args = [
+            '-machine', f'{machine_type},accel=xen,'
+            'max-ram-below-4g=4026531840,suppress-vmdesc=on,'
+            f'allow-unassigned=true,trad_compat={trad}',
+            '-vnc', 'unix:{folder}/vnc,lock-key-sync=off',
+            '-monitor', 'null', '-pidfile', '{folder}/pid',
+            '-xen-domid', str(machine.domid),
+            '-m', f'size={machine.memory}', '-boot', 'order=cdn',
+            '-usb', '-device', 'usb-tablet,port=2',
+            '-smp', f'{machine.vcpus},maxcpus={machine.vcpus}',
+            '-serial', 'pty', '-display', 'none', '-nodefaults',
+            '-trace', 'enable=xen_platform_log',
+            '-sandbox', 'on,obsolete=deny,elevateprivileges=allow,'
+                        'spawn=deny,resourcecontrol=deny', '-S']
+        if compat:
+            args += ['-global', 'PIIX4_PM.revision_id=0x1',
+                     '-global', 'ide-hd.ver=0.10.2']
+            for device in ('piix3-ide-xen', 'piix3-usb-uhci', nic):
+                args += ['-global', f'{device}.subvendor_id=0x5853',
+                         '-global', f'{device}.subsystem_id=0x0001']
+        args += [
+            '-parallel', 'null',
+            '-qmp', 'unix:{folder}/qmp,server,nowait',
+            '-qmp', 'unix:{folder}/qmp-event,server,nowait',
+            '-device', 'xen-platform,addr=3,device-id=0x0002,revision=0x2,'
+            'class-id=0x0100,subvendor_id=0x5853,subsystem_id=0x0001',
+            '-drive', 'if=none,id=ide1-cd1,read-only=on',
+            '-device', 'ide-cd,drive=ide1-cd1,bus=ide.1,unit=1', *disk,
+            '-device', 'xen-pvdevice,device-id=0xc000,addr=6',
+            '-device', f'{nic},netdev=tapnet0,mac=72:11:a1:77:59:b9,addr=4'
+                       f'{after}',
+            '-netdev', 'hubport,id=tapnet0,hubid=0',
+            '-device', 'VGA,vgamem_mb=8,addr=2,romfile=,rombar=1,'
+            'subvendor_id=0x5853,subsystem_id=0x0001,'
+            'qemu-extended-regs=false',
+            '-vnc-clipboard-socket-fd', '0', '-xen-domid-restrict',
+            *restrict, *extra]
+        with open(machine.path('disk'), 'wb') as f:
+            f.truncate(1 << 20)
+        if incoming:
+            state = open(incoming, 'rb')    # closed once handed over
+            machine.listeners.append(state)
+            args += ['-incoming', f'fd:{state.fileno()}']
+        root = jail(machine)
+        return [a.format(folder=machine.folder, root=root) for a in args]
+    return command
+
+
+def confine():
+    """What xenopsd's wrapper does between fork and exec."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 10, 256 << 10))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), 'unshare')
+
+
+# ---- what a restricted one must still do ------------------------------------
+
+def add_fd(machine, path, flags):
+    """Hand a file over as toolstacks do; returns its name for QMP."""
+    fd = os.open(path, flags, 0o660)
+    q = machine.qmp()
+    try:
+        socket.send_fds(q.sock, [json.dumps({'execute': 'add-fd'}).encode()
+                                 + b'\n'], [fd])
+    finally:
+        os.close(fd)
+    while True:
+        reply = q._next()       # pylint: disable=protected-access
+        if 'return' in reply:
+            return f"/dev/fdset/{reply['return']['fdset-id']}"
+        if 'error' in reply:
+            raise Failure(reply['error']['desc'])
+        q.events.append(reply)
+
+
+def save(machine):
+    """As xenopsd and a libxl with dm_restrict do: into a descriptor."""
+    path = machine.path('state')
+    name = add_fd(machine, path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    machine.qmp().execute('stop')
+    machine.qmp().execute('xen-save-devices-state', filename=name)
+    return path
+
+
+def blocked(machine):
+    """Why the guest cannot be saved, as QMP says it."""
+    try:
+        machine.qmp().execute('query-migratable')
+    except Failure as e:
+        return str(e)
+    return ''
+
+
+def identity(pid):
+    with open(f'/proc/{pid}/status', encoding='ascii') as f:
+        status = dict(line.rstrip('\n').split(':\t', 1) for line in f
+                      if ':\t' in line)
+    return {int(n) for n in status['Uid'].split()}, \
+        {int(n) for n in status['Gid'].split()}
+
+
+def confined(machine):
+    uids, gids = identity(machine.pid)
+    expect(uids == {UID} and gids == {GID}, f'it runs as {uids}, {gids}')
+    root = os.readlink(f'/proc/{machine.pid}/root')
+    expect(root == machine.path('root'), f'its root is {root}')
+
+
+def works(machine, cd):
+    """Guest, viewer, serial port and CD, with no privilege left."""
+    machine.qmp().execute('cont')
+    expect(machine.guest.inb(0x3fd) & 0x60 == 0x60, 'the UART is not there')
+    viewer = machine.view()
+    viewer.request(incremental=False)
+    viewer.update()
+    viewer.close()
+    machine.qmp().wait_event('VNC_DISCONNECTED')
+    machine.guest.outb(0x3f9, 1)
+    with Terminal(machine.pty()) as terminal:
+        terminal.type(b'x')
+        machine.guest.run('wait-irq', 4, 1, 5000)
+        expect(machine.guest.inb(0x3f8) == ord('x'), 'not what was typed')
+    with open(machine.path('cd.iso'), 'wb') as f:
+        f.truncate(1 << 20)
+    name = add_fd(machine, machine.path('cd.iso'), os.O_RDONLY)
+    machine.qmp().execute('blockdev-change-medium', device=cd, filename=name,
+                          format='raw')
+    machine.qmp().execute('eject', device=cd, force=True)
+    expect(settle([machine.pid], 3, 12), 'it is not idle')
+
+
+LIBXL = (
+    ('libxl 4.17 to 4.19, dm_restrict=1', old_libxl, 'fails'),
+    ('libxl 4.20, dm_restrict=1', new_libxl, 'either'),
+)
+
+
+@group(alone=False)
+def launch_libxl(b):
+    for name, command, stock in LIBXL:
+        with b.machine(command=None) as m, \
+                b.report.case(f'{name}: starts, works and is idle', stock, m):
+            m.start(command())
+            confined(m)
+            works(m, 'ide-5632')
+        with b.machine(command=None) as m, \
+                b.report.case(f'{name}: saved and restored', stock, m):
+            m.start(command())
+            m.qmp().execute('cont')
+            m.guest.outb(0x3ff, 0x5a)
+            path = save(m)
+            m.restart(b.binary, command(incoming=path))
+            confined(m)
+            m.qmp().execute('cont')
+            expect(m.guest.inb(0x3ff) == 0x5a, 'the scratch register is lost')
+
+
+@group(alone=False)
+def launch_libxl_options(b):
+    with b.machine(command=None) as m, \
+            b.report.case('-no-acpi: no power management, as acpi=0 asks',
+                          'fails', m):
+        m.start(xl_command(vnc='none', usb=('-no-acpi',)))
+        tree = m.qmp().hmp('info qtree')
+        expect('dev: PIIX4_PM' not in tree, 'PIIX4_PM is there')
+        m.restart(b.binary, xl_command(vnc='none', usb=()))
+        expect('dev: PIIX4_PM' in m.qmp().hmp('info qtree'), 'it never is')
+    for user, uids in ((f'{UID}.{GID}', {UID}), ('nobody', {65534})):
+        with b.machine(command=None) as m, \
+                b.report.case(f'-runas {user}', 'fails', m):
+            m.start(xl_command(vnc='none', extra=('-runas', user)))
+            m.qmp()     # it answers when it is what it is to be
+            expect(identity(m.pid)[0] == uids, f'{identity(m.pid)}')
+    for option, value, parts in (
+            ('-runas', 'no-such-user', ["'no-such-user'", 'UID:GID']),
+            ('-runas', '1.x', ["'1.x'", 'UID:GID']),
+            ('-chroot', '/nonexistent', ['chroot']),
+            ('-machine', 'pc-9.9', ['pc-9.9']),
+            ('-machine', 'pc,trad_compat=maybe', ['trad-compat', 'maybe'])):
+        with b.machine(command=None) as m, \
+                b.report.case(f'{option} {value}: an error that says so',
+                              'either', m):
+            m.start(xl_command(vnc='none', extra=(option, value)),
+                    wait=False)
+            if option == '-machine':
+                # The later -machine of libxl wins; this one is alone.
+                m.stop()
+                m.start(lambda m: ['-xen-domid', str(m.domid), '-nodefaults',
+                                   '-display', 'none', option, value],
+                        wait=False)
+            expect(m.wait_exit() == 1, f'exit code {m.process.returncode}')
+            for part in parts:
+                expect(part in m.output(), f'no {part!r} in {m.output()!r}')
+
+
+def jemalloc():
+    found = sorted(glob.glob('/usr/lib/*/libjemalloc.so.2'))
+    return found[0] if found else None
+
+
+@group(alone=False)
+def launch_xenopsd(b):
+    for profile in ('compat', 'uefi'):
+        name = f'xenopsd, {profile} profile'
+        with b.machine(command=None) as m, \
+                b.report.case(f'{name}: starts confined, works and is idle',
+                              'fails', m):
+            m.start(xenopsd(profile), preexec=confine)
+            confined(m)
+            works(m, 'ide1-cd1')
+            with contextlib.closing(Qmp(m.path('qmp-event'))) as events:
+                events.execute('query-status')
+        with b.machine(command=None) as m, \
+                b.report.case(f'{name}: saved and restored', 'fails', m):
+            m.start(xenopsd(profile), preexec=confine)
+            m.qmp().execute('cont')
+            if profile == 'uefi':
+                # As in xapi's QEMU it is the guest that makes it possible.
+                expect('nvme' in blocked(m), 'NVMe was no obstacle')
+                m.guest.outb(0x10, UNPLUG_NVME, 2)
+            m.qmp().execute('query-migratable')
+            m.guest.outb(0x3ff, 0x5a)
+            path = save(m)
+            m.restart(b.binary, xenopsd(profile, incoming=path))
+            m.qmp().execute('cont')
+            expect(m.guest.inb(0x3ff) == 0x5a, 'the scratch register is lost')
+    with b.machine(command=None) as m, \
+            b.report.case('xenopsd: the identity it gives to devices',
+                          'fails', m):
+        m.start(xenopsd('compat'))
+        devices = {(d['slot'], d['function']): d for bus in
+                   m.qmp().execute('query-pci') for d in bus['devices']}
+        for slot, function, what in ((1, 2, 'UHCI'), (2, 0, 'VGA'),
+                                     (3, 0, 'xen-platform'),
+                                     (4, 0, 'rtl8139')):
+            ids = devices[slot, function]['id']
+            expect((ids['subsystem-vendor'], ids['subsystem']) ==
+                   (0x5853, 1), f'{what}: {ids}')
+        platform = devices[3, 0]
+        expect(platform['id']['device'] == 2 and
+               platform['class_info']['class'] == 0x100, f'{platform}')
+        m.qmp().execute('cont')
+        expect(m.guest.config_read(3 << 3, 8) == 0x01000002,
+               'class and revision, as the guest reads them')
+        expect(m.guest.config_read(0x0b, 8, 1) == 1, 'revision of PIIX4_PM')
+    with b.machine(command=None) as m, \
+            b.report.case('xenopsd: what means nothing here is noted',
+                          'fails', m):
+        m.start(xenopsd('compat'))
+        for note in ('-vnc-clipboard-socket-fd means nothing here',
+                     '-machine allow-unassigned=true means nothing here',
+                     '-machine trad-compat=True means nothing here'):
+            expect(note in m.output(), m.output())
+    with b.machine(command=None) as m, \
+            b.report.case('query-migratable names what is in the way',
+                          'fails', m):
+        m.start(xl_command(vnc='none', usb=('-device', 'usb-ehci,id=e')))
+        m.qmp().execute('query-migratable')
+        m.qmp().execute('device_add', driver='usb-mtp', rootdir='/',
+                        id='mtp', bus='e.0')
+        expect('usb-mtp' in blocked(m), 'a device that cannot be saved is '
+                                        'no obstacle')
+    library = jemalloc()
+    name = 'xenopsd: with jemalloc preloaded, idle'
+    if not library:
+        b.report.skip(name, 'libjemalloc2 is not installed')
+        return
+    with b.machine(command=None, env={
+            'LD_PRELOAD': f'{HELPERS}/libxen.so {library}',
+            'MALLOC_CONF': 'background_thread:true'}) as m, \
+            b.report.case(name, 'fails', m):
+        m.start(xenopsd('compat'), preexec=confine)
+        m.qmp().execute('cont')
+        names = subprocess.run(['cat', *glob.glob(
+            f'/proc/{m.pid}/task/*/comm')], stdout=subprocess.PIPE,
+            text=True, check=True).stdout
+        expect('jemalloc_bg' in names, f'its thread is not there: {names}')
+        expect(settle([m.pid], 5, 40), 'it is not idle')
