@@ -53,6 +53,7 @@ CONFIG_USB_XHCI_PCI=y
 CONFIG_USB_XHCI_NEC=y
 CONFIG_USB_HID=y
 CONFIG_USB_HUB=y
+CONFIG_USB_SERIAL=y
 CONFIG_USB_STORAGE_BOT=y
 CONFIG_USB_STORAGE_CLASSIC=y
 CONFIG_USB_STORAGE_UAS=y
@@ -70,4 +71,6 @@ CONFIG_SB16=y
 # libxl: spicevdagent; channels and entropy for guests that know virtio
 CONFIG_VIRTIO_PCI=y
 CONFIG_VIRTIO_RNG=y
+# Serial ports for who has more than an ISA bus offers (device_model_args).
+CONFIG_SERIAL_PCI=y
 CONFIG_VIRTIO_SERIAL=y
