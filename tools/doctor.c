@@ -77,24 +77,28 @@ static void free_finding(gpointer data)
 /* The lines by which the cure is applied, exactly as they are typed. */
 static void add_lines(const Vm *vm, Finding *f)
 {
+    gboolean xapi = toolstack_is_xapi(opt.toolstack) &&
+                    f->option->platform_key;
     const char *value = f->advice->value;
     g_autofree char *who = NULL;
 
-    if (toolstack_is_xapi(opt.toolstack) && f->option->platform_key) {
+    if (xapi) {
         who = toolstack_quote(*vm->uuid ? vm->uuid : "UUID");
         g_ptr_array_add(f->lines, g_strdup_printf(
             "xe vm-param-set uuid=%s platform:%s=%s", who,
             f->option->platform_key, value));
-        return;
-    }
-    if (*vm->name || *vm->uuid) {
+    } else if (*vm->name || *vm->uuid) {
         who = toolstack_quote(*vm->name ? vm->name : vm->uuid);
+    }
+    if (who && (!xapi || *vm->uuid)) {
         g_ptr_array_add(f->lines, g_strdup_printf("pulsar set %s %s=%s", who,
                                                   f->option->name, value));
     }
-    g_ptr_array_add(f->lines, g_strdup_printf(
-        "device_model_args_hvm = [ \"-pulsar\", \"%s=%s\" ]",
-        f->option->name, value));
+    if (!xapi) {
+        g_ptr_array_add(f->lines, g_strdup_printf(
+            "device_model_args_hvm = [ \"-pulsar\", \"%s=%s\" ]",
+            f->option->name, value));
+    }
 }
 
 static GPtrArray *look_outside(const Vm *vm, const Advice *a)
@@ -223,7 +227,8 @@ static void print_cure(const Finding *f)
         print_paragraph(loss);
         return;
     }
-    printf("%*sCure, from the VM's next start on: %s=%s\n", INDENT, "",
+    printf("%*sCure, %s: %s=%s\n", INDENT, "", f->option->running ?
+           "at once by 'pulsar set'" : "from the VM's next start on",
            f->option->name, f->advice->value);
     for (i = 0; i < f->lines->len; i++) {
         g_autofree char *shown = text_shown(f->lines->pdata[i]);

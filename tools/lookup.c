@@ -53,6 +53,7 @@ static VmPage *read_page(const char *path, GError **errp)
     const PulsarLedgerHeader *h;
     g_autofree char *name = NULL;
     g_autofree char *uuid = NULL;
+    g_autoptr(GHashTable) owners = NULL;
     g_autoptr(Page) page = NULL;
 
     page = page_open(path, errp);
@@ -65,6 +66,8 @@ static VmPage *read_page(const char *path, GError **errp)
         return NULL;
     }
     vm->now_ns = page_now();
+    owners = page_owners();
+    vm->pid = page_owner(page, owners);
     vm->file = g_strdup(path);
 
     h = vmpage_header(vm);

@@ -13,6 +13,7 @@
 typedef struct VmPage {
     char *file;
     gboolean owned;         /* its device model lives */
+    pid_t pid;              /* … as process; 0 when that is not known */
     uint64_t now_ns;        /* CLOCK_MONOTONIC at the time of the copy */
     void *snapshot;
     char *name;             /* clean; from xenstore when the page has none */

@@ -20,7 +20,9 @@
 #include "proc.h"
 #include "text.h"
 
-#define TCP_ESTABLISHED_ 1
+/* The kernel's numbers for what a socket does, TCP or not. */
+#define STATE_ESTABLISHED  1
+#define STATE_LISTEN       10
 
 /* The ports on which a toolstack puts VNC servers. */
 #define VNC_PORT_FIRST  5900
@@ -176,8 +178,8 @@ static void parse_unix(const struct nlmsghdr *msg, UnixEnd *ret)
     }
 }
 
-/* UnixEnd of every connected UNIX socket in our network namespace. */
-static GArray *unix_sockets(void)
+/* UnixEnd of every UNIX socket of that state in our network namespace. */
+static GArray *unix_sockets(int state)
 {
     struct {
         struct nlmsghdr head;
@@ -190,7 +192,7 @@ static GArray *unix_sockets(void)
         },
         .req = {
             .sdiag_family = AF_UNIX,
-            .udiag_states = 1 << TCP_ESTABLISHED_,
+            .udiag_states = 1 << state,
             .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER,
         },
     };
@@ -246,7 +248,7 @@ static void find_unix_clients(pid_t pid, gboolean vnc, GPtrArray *found)
 {
     g_autoptr(GHashTable) own = new_set();
     g_autoptr(GHashTable) peers = new_set();
-    g_autoptr(GArray) all = unix_sockets();
+    g_autoptr(GArray) all = unix_sockets(STATE_ESTABLISHED);
     guint i;
 
     visit_own_fds(pid, note_target, own);
@@ -261,6 +263,37 @@ static void find_unix_clients(pid_t pid, gboolean vnc, GPtrArray *found)
         }
     }
     find_holders(peers, pid, found);
+}
+
+/* libxl's own socket, "qmp-libxl-7", comes last: libxl needs it. */
+static gint by_use(gconstpointer a, gconstpointer b)
+{
+    const char *x = *(char *const *)a, *y = *(char *const *)b;
+    gboolean libxl_x = strstr(x, "qmp-libxl-") != NULL;
+    gboolean libxl_y = strstr(y, "qmp-libxl-") != NULL;
+
+    return libxl_x != libxl_y ? libxl_x - libxl_y : strcmp(x, y);
+}
+
+GPtrArray *outside_monitor_sockets(pid_t pid)
+{
+    GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GHashTable) own = new_set();
+    g_autoptr(GArray) all = unix_sockets(STATE_LISTEN);
+    guint i;
+
+    visit_own_fds(pid, note_target, own);
+    for (i = 0; i < all->len; i++) {
+        const UnixEnd *end = &g_array_index(all, UnixEnd, i);
+        g_autofree char *target = socket_target(end->inode);
+
+        if (end->path[0] == '/' && !is_vnc_path(end->path) &&
+            g_hash_table_contains(own, target)) {
+            g_ptr_array_add(found, g_strdup(end->path));
+        }
+    }
+    g_ptr_array_sort(found, by_use);
+    return found;
 }
 
 /* ---- TCP ------------------------------------------------------------- */
@@ -289,7 +322,7 @@ static GArray *tcp_sockets(pid_t pid)
             if (sscanf(line, "%*d: %40[0-9A-F]:%x %40[0-9A-F]:%x %x %*s %*s "
                        "%*s %*s %*s %" G_GUINT64_FORMAT, e.local,
                        &e.local_port, e.remote, &e.remote_port, &e.state,
-                       &e.inode) == 6 && e.state == TCP_ESTABLISHED_) {
+                       &e.inode) == 6 && e.state == STATE_ESTABLISHED) {
                 g_array_append_val(list, e);
             }
         }

@@ -24,4 +24,13 @@ GPtrArray *outside_vnc_viewers(pid_t pid);
 /** outside_monitor_clients: who is connected to its monitor sockets. */
 GPtrArray *outside_monitor_clients(pid_t pid);
 
+/**
+ * outside_monitor_sockets: the UNIX sockets on which it listens, those for
+ * VNC left out
+ *
+ * Returns: paths, char *; those of which nobody else is likely to be a
+ * client first.
+ */
+GPtrArray *outside_monitor_sockets(pid_t pid);
+
 #endif /* PULSAR_OUTSIDE_H */

@@ -8,6 +8,7 @@
 
 #include "cli.h"
 #include "lookup.h"
+#include "qmp.h"
 #include "text.h"
 #include "toolstack.h"
 #include "xen/options.h"
@@ -17,6 +18,7 @@
 static struct {
     gboolean all;
     gboolean dry_run;
+    gboolean later;
     const char *toolstack;
     const char *config;
 } opt = {
@@ -29,6 +31,8 @@ static const CliOption options[] = {
       "has for all", CLI_FLAG, &opt.all },
     { "dry-run", 'n', NULL, "only say what would be done", CLI_FLAG,
       &opt.dry_run },
+    { "later", 'l', NULL, "leave VMs that run as they are until their next "
+      "start", CLI_FLAG, &opt.later },
     { "toolstack", 't', "NAME",
       "xl or xapi (default: xapi where its command xe is)", CLI_CHOICE,
       &opt.toolstack, .choices = toolstack_names },
@@ -452,6 +456,51 @@ static gboolean run_xapi(const Request *r, GError **errp)
     return TRUE;
 }
 
+/* ---- VMs that run ---------------------------------------------------- */
+
+/* What can be changed at once is; the device model says what can. */
+static void change_running(const Request *r, const VmPage *vm)
+{
+    g_autofree char *title = vmpage_title(vm);
+    g_autofree char *shown = text_shown(title);
+    g_autoptr(GError) err = NULL;
+    g_autoptr(Qmp) q = qmp_connect(vm->pid, &err);
+    guint i;
+
+    for (i = 0; i < r->keys->len && !err; i++) {
+        const PulsarOption *option = r->keys->pdata[i];
+        const char *value = r->values->pdata[i];
+        g_autofree char *note = NULL;
+        g_autofree char *shown_note = NULL;
+        gboolean changed;
+
+        if (qmp_set(q, option->name, value, &changed, &note, &err)) {
+            shown_note = text_shown(note);
+            printf("%s: %s=%s %s%s%s\n", shown, option->name, value,
+                   changed ? "now" : "not now", *note ? ": " : "",
+                   shown_note);
+        }
+    }
+    if (err) {
+        g_autofree char *why = text_shown(err->message);
+
+        printf("%s: not now: %s\n", shown, why);
+    }
+}
+
+static void change_all_running(const Request *r)
+{
+    guint i;
+
+    for (i = 0; i < r->vms->len; i++) {
+        g_autoptr(VmPage) vm = lookup_page(r->vms->pdata[i], NULL);
+
+        if (vm && vm->owned && vm->pid) {
+            change_running(r, vm);
+        }
+    }
+}
+
 static gboolean run(gboolean unset, char **args, GError **errp)
 {
     g_auto(Request) r = {
@@ -468,6 +517,9 @@ static gboolean run(gboolean unset, char **args, GError **errp)
     }
     if (!opt.dry_run) {
         puts("It takes effect when a VM is started next.");
+        if (!unset && !opt.later) {
+            change_all_running(&r);
+        }
     }
     return cli_flush(errp);
 }
@@ -504,11 +556,13 @@ static void print_keys(void)
 const CliCommand cmd_set = {
     .name = "set",
     .args = "VM...|--all KEY=VALUE...",
-    .summary = "say which virtual hardware VMs have, from their next start",
+    .summary = "say which virtual hardware VMs have",
     .text = "Sets options of VMs (names, UUIDs or, for those that run, domain "
             "ids), or of all of them. Under xapi they are kept in each VM's "
-            "platform map, under xl in pulsar.conf. Every key and value is "
-            "checked first; if one is wrong, nothing is changed.",
+            "platform map, under xl in pulsar.conf. What can be changed while "
+            "a VM runs is changed at once in those that are named. Every key "
+            "and value is checked first; if one is wrong, nothing is "
+            "changed.",
     .options = options,
     .more = print_keys,
     .run = run_set,

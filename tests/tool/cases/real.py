@@ -87,6 +87,9 @@ def hundred_device_models_and_who_wakes_them(host):
         controller.tablet()
         stack.callback(viewed.view().close)
         node = f'/local/domain/0/backend/qdisk/{chatty.domid}'
+        for m in machines:
+            check(m.alive(), f'domain {m.domid} ended with '
+                  f'{m.process.returncode}: {m.output()}')
         standin.settle([m.pid for m in idle])
         before = {m.domid: switches(m.pid) for m in idle}
 
@@ -300,3 +303,48 @@ def a_page_that_cannot_be_put_in_place(host):
         vms = host.run('top', '-j', '-d', 0.1).jsons()
         equal([vm['kind'] for vm in vms if vm['pid'] == m.pid], ['stock'],
               'kind, as far as others can tell')
+
+
+@case(sanitised=True)
+def set_changes_a_running_vm(host):
+    """What can be changed at once is, and the rest is said to be later."""
+    conf = os.path.join(host.dir, 'pulsar.conf')
+    with Hall(host) as hall:
+        m = hall.machine()
+
+        def change(*words):
+            return host.run('set', '-t', 'xl', '-f', conf,
+                            f'standin-{m.domid}', *words).out
+
+        def value(key):
+            return {o['key']: o['value'] for o in
+                    m.qmp().execute('query-pulsar-options')}[key]
+
+        out = change('vnc_idle=30', 'usb=false', '--later')
+        check('now' not in out, out)
+        equal(value('vnc_idle'), 'off', '--later')
+        # The toolstack keeps its own socket busy; there is another.
+        out = change('vnc_idle=30', 'usb=false')
+        check(f'standin-{m.domid} (domain {m.domid}): vnc_idle=30 now' in out,
+              out)
+        check('usb=false not now: ' in out and 'next start' in out, out)
+        equal((value('vnc_idle'), value('usb')), ('30', 'given'), 'options')
+        m.qmp().execute('stop')
+        out = change('usb_tablet=viewer')
+        check('usb_tablet=viewer now' in out, out)
+        equal(value('usb_tablet'), 'viewer', 'usb_tablet')
+
+
+@case
+def set_of_a_vm_that_does_not_answer(host):
+    """No socket, or one that says nothing: what was kept stays kept."""
+    conf = os.path.join(host.dir, 'pulsar.conf')
+    dm = host.dm(31005, name='web')
+    for serve in None, os.path.join(host.dir, 'qmp-silent'):
+        if serve:
+            dm.say(f'serve {serve}')
+        out = host.run('set', '-t', 'xl', '-f', conf, 'web',
+                       'vnc_idle=30').out
+        check('not now: no QMP socket of process' in out, out)
+    with open(conf, encoding='ascii') as f:
+        check('vnc_idle=30' in f.read(), 'the file')

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Talking to a device model through its QMP socket: one JSON object a line
+ * in each direction, with events in between that are passed over.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+
+#include "cli.h"
+#include "outside.h"
+#include "page.h"
+#include "qmp.h"
+#include "text.h"
+
+#define GREETING_SECONDS  1     /* a socket that is free greets at once */
+#define ANSWER_SECONDS    30
+#define LINE_MAX_BYTES    (1024 * 1024)
+
+struct Qmp {
+    int fd;
+    GString *input;             /* what came beyond the last line */
+};
+
+void qmp_close(Qmp *q)
+{
+    if (q) {
+        close(q->fd);
+        g_string_free(q->input, TRUE);
+        g_free(q);
+    }
+}
+
+/* The next object, or NULL when none comes in time. */
+static json_object *receive(Qmp *q, int seconds)
+{
+    uint64_t end = page_now() + seconds * 1000000000ULL;
+    struct pollfd ready = { .fd = q->fd, .events = POLLIN };
+    json_object *o;
+    char buf[4096];
+    char *newline;
+    ssize_t n;
+
+    while (!(newline = memchr(q->input->str, '\n', q->input->len))) {
+        uint64_t now = page_now();
+
+        if (now >= end || q->input->len > LINE_MAX_BYTES ||
+            poll(&ready, 1, (end - now) / 1000000 + 1) < 0) {
+            return NULL;
+        }
+        n = recv(q->fd, buf, sizeof(buf), MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+            return NULL;
+        }
+        if (n > 0) {
+            g_string_append_len(q->input, buf, n);
+        }
+    }
+    *newline = 0;
+    o = json_tokener_parse(q->input->str);
+    g_string_erase(q->input, 0, newline + 1 - q->input->str);
+    return o;
+}
+
+/* Sends @request and returns what is answered, both ours. */
+static json_object *ask(Qmp *q, json_object *request)
+{
+    const char *text = json_object_to_json_string_ext(
+        request, JSON_C_TO_STRING_PLAIN);
+    g_autofree char *line = g_strconcat(text, "\n", NULL);
+    size_t len = strlen(line);
+    json_object *answer = NULL;
+
+    json_object_put(request);
+    if (send(q->fd, line, len, MSG_NOSIGNAL) != (ssize_t)len) {
+        return NULL;
+    }
+    while ((answer = receive(q, ANSWER_SECONDS)) &&
+           !json_object_object_get_ex(answer, "return", NULL) &&
+           !json_object_object_get_ex(answer, "error", NULL)) {
+        json_object_put(answer); /* an event */
+    }
+    return answer;
+}
+
+static json_object *new_request(const char *command)
+{
+    json_object *o = json_object_new_object();
+
+    json_object_object_add(o, "execute", json_object_new_string(command));
+    return o;
+}
+
+/* Is it a QMP monitor, and has it time for us? */
+static Qmp *try_socket(const char *path)
+{
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
+    g_autoptr(Qmp) q = g_new0(Qmp, 1);
+    json_object *answer;
+    gboolean good;
+
+    q->input = g_string_new(NULL);
+    q->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (q->fd < 0 || strlen(path) >= sizeof(un.sun_path)) {
+        return NULL;
+    }
+    strcpy(un.sun_path, path);
+    if (connect(q->fd, (struct sockaddr *)&un, sizeof(un))) {
+        return NULL;
+    }
+    answer = receive(q, GREETING_SECONDS);
+    good = answer && json_object_object_get_ex(answer, "QMP", NULL);
+    json_object_put(answer);
+    if (!good) {
+        return NULL;
+    }
+    answer = ask(q, new_request("qmp_capabilities"));
+    good = answer && json_object_object_get_ex(answer, "return", NULL);
+    json_object_put(answer);
+    return good ? g_steal_pointer(&q) : NULL;
+}
+
+Qmp *qmp_connect(pid_t pid, GError **errp)
+{
+    g_autoptr(GPtrArray) paths = outside_monitor_sockets(pid);
+    Qmp *q;
+    guint i;
+
+    for (i = 0; i < paths->len; i++) {
+        q = try_socket(paths->pdata[i]);
+        if (q) {
+            return q;
+        }
+    }
+    g_set_error(errp, CLI_ERROR, CLI_SYSTEM,
+                "no QMP socket of process %d answers (%u tried)", pid,
+                paths->len);
+    return NULL;
+}
+
+static const char *text_of(json_object *o, const char *key)
+{
+    json_object *value;
+
+    return json_object_object_get_ex(o, key, &value)
+           ? json_object_get_string(value) : "";
+}
+
+gboolean qmp_set(Qmp *q, const char *key, const char *value,
+                 gboolean *ret_changed, char **ret_note, GError **errp)
+{
+    json_object *request = new_request("pulsar-set");
+    json_object *args = json_object_new_object();
+    json_object *answer, *body, *changed;
+
+    json_object_object_add(args, "key", json_object_new_string(key));
+    json_object_object_add(args, "value", json_object_new_string(value));
+    json_object_object_add(request, "arguments", args);
+    answer = ask(q, request);
+    if (!answer) {
+        g_set_error(errp, CLI_ERROR, CLI_SYSTEM,
+                    "the device model did not answer");
+        return FALSE;
+    }
+    *ret_changed = FALSE;
+    if (json_object_object_get_ex(answer, "return", &body)) {
+        *ret_changed = json_object_object_get_ex(body, "changed", &changed) &&
+                       json_object_get_boolean(changed);
+        *ret_note = text_clean(text_of(body, "note"));
+    } else {
+        json_object_object_get_ex(answer, "error", &body);
+        *ret_note = text_clean(text_of(body, "desc"));
+    }
+    json_object_put(answer);
+    return TRUE;
+}
