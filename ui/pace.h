@@ -44,4 +44,26 @@ static inline uint64_t pulsar_pace_changed(uint64_t interval_ms, bool again)
     return again ? 0 : interval_ms / 4;
 }
 
+/**
+ * pulsar_pace_nap: for how long a display need not be looked at
+ * @still_ms: for how long nothing has happened on it
+ * @idle_s: after how long that begins (option vnc_idle); 0 is never
+ * @max_ms: the longest interval otherwise
+ *
+ * What has not changed for a while is looked at again after as long a
+ * while.
+ *
+ * Returns: 0 while it has to be looked at.
+ */
+static inline uint64_t pulsar_pace_nap(uint64_t still_ms, unsigned idle_s,
+                                       uint64_t max_ms)
+{
+    uint64_t idle_ms = idle_s * 1000ull;
+
+    if (!idle_s || still_ms < idle_ms) {
+        return 0;
+    }
+    return idle_ms > max_ms ? idle_ms : max_ms;
+}
+
 #endif /* PULSAR_PACE_H */

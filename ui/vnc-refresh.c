@@ -2,7 +2,8 @@
 /*
  * When a VNC display is refreshed: never without a client, at once when a
  * client has something to get, and less and less often while the screen
- * stays still. The pace itself is in pace.h.
+ * stays still, down to the naps of the option vnc_idle. The pace itself is in
+ * pace.h.
  */
 #include "qemu/osdep.h"
 #include "hw/xen/pulsar/gates.h"
@@ -26,6 +27,9 @@ static GHashTable *areas;   /* VncState -> Area */
 static GHashTable *watched; /* VncDisplays that have clients -> whether the
                              * last refresh found a change */
 static int64_t active_ms;   /* when a viewer or the guest last did something */
+static int64_t busy_ms;     /* the same, or when a refresh found a change */
+static QEMUTimer *nap_timer;
+static bool napping;        /* no display is refreshed, whoever looks */
 
 static VncDisplay *vnc_of(DisplayChangeListener *dcl)
 {
@@ -33,9 +37,38 @@ static VncDisplay *vnc_of(DisplayChangeListener *dcl)
            ? container_of(dcl, VncDisplay, dcl) : NULL;
 }
 
+/* Every watched display is refreshed at once, and goes on from there. */
+static void end_nap(void *opaque)
+{
+    GHashTableIter iter;
+    gpointer vd;
+
+    if (!napping) {
+        return;
+    }
+    trace_pulsar_vnc_nap(0);
+    napping = false;
+    timer_del(nap_timer);
+    g_hash_table_iter_init(&iter, watched);
+    while (g_hash_table_iter_next(&iter, &vd, NULL)) {
+        gui_setup_refresh(((VncDisplay *)vd)->dcl.ds);
+    }
+}
+
+static void begin_nap(int64_t now_ms, uint64_t nap_ms)
+{
+    if (!nap_timer) {
+        nap_timer = timer_new_ms(QEMU_CLOCK_REALTIME, end_nap, NULL);
+    }
+    trace_pulsar_vnc_nap(nap_ms);
+    napping = true;
+    timer_mod(nap_timer, now_ms + nap_ms);
+}
+
 static void note_activity(void)
 {
-    active_ms = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    active_ms = busy_ms = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    end_nap(NULL);
 }
 
 /* Due at once, whenever the last refresh was. */
@@ -57,7 +90,7 @@ bool pulsar_gui_setup_refresh(DisplayChangeListener *dcl)
 {
     VncDisplay *vd = vnc_of(dcl);
 
-    return !vd || !QTAILQ_EMPTY(&vd->clients);
+    return !vd || (!QTAILQ_EMPTY(&vd->clients) && !napping);
 }
 
 void pulsar_vnc_connect(VncDisplay *vd)
@@ -84,7 +117,10 @@ void pulsar_vnc_disconnect_finish(VncState *vs)
     if (QTAILQ_EMPTY(&vs->vd->clients)) {
         trace_pulsar_vnc_watched(vs->vd, false);
         g_hash_table_remove(watched, vs->vd);
-        pulsar_display_slow &= g_hash_table_size(watched) > 0;
+        if (!g_hash_table_size(watched)) {
+            pulsar_display_slow = false;
+            end_nap(NULL);
+        }
         gui_setup_refresh(vs->vd->dcl.ds);
     }
 }
@@ -113,8 +149,15 @@ void pulsar_framebuffer_update_request(VncState *vs, int incremental,
 void pulsar_vnc_refresh(VncDisplay *vd, bool changed)
 {
     bool again = GPOINTER_TO_INT(g_hash_table_lookup(watched, vd));
+    unsigned idle_s = pulsar_options_number(pulsar_options(),
+                                            PULSAR_OPTION_VNC_IDLE);
+    int64_t now_ms = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    uint64_t nap_ms = pulsar_pace_nap(now_ms - busy_ms, idle_s,
+                                      GUI_REFRESH_INTERVAL_IDLE);
 
     if (changed) {
+        busy_ms = now_ms;
+        end_nap(NULL);
         vd->dcl.update_interval =
             pulsar_pace_changed(vd->dcl.update_interval, again);
     } else {
@@ -123,11 +166,27 @@ void pulsar_vnc_refresh(VncDisplay *vd, bool changed)
                                   GUI_REFRESH_INTERVAL_DEFAULT),
                               GUI_REFRESH_INTERVAL_IDLE);
         pulsar_display_slow = true;
+        if (nap_ms) {
+            begin_nap(now_ms, nap_ms);
+        }
     }
     trace_pulsar_vnc_interval(vd, vd->dcl.update_interval);
     if (changed != again) {
         g_hash_table_insert(watched, vd, GINT_TO_POINTER(changed));
     }
+}
+
+void pulsar_update_displaychangelistener(DisplayChangeListener *dcl)
+{
+    if (vnc_of(dcl)) {
+        busy_ms = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+        end_nap(NULL);
+    }
+}
+
+void pulsar_gate_vnc_idle_changed(void)
+{
+    end_nap(NULL);
 }
 
 bool pulsar_vga_draw_text(bool *cursor_visible)

@@ -143,6 +143,11 @@ bool pulsar_gate_usb_tablet_changed(Error **errp);
  */
 void pulsar_gate_viewers(unsigned viewers);
 
+/* ---- VNC: ui/vnc-refresh.c -------------------------------------------- */
+
+/** pulsar_gate_vnc_idle_changed: vnc_idle has a new value; it counts now. */
+void pulsar_gate_vnc_idle_changed(void);
+
 /* ---- DVD: hw/gate-dvd.c ---------------------------------------------- */
 
 /** pulsar_gate_dvd_board: take the board's own drives off it, or away. */

@@ -139,6 +139,9 @@ static bool change_hardware(PulsarOptionId id, Error **errp)
         return pulsar_gate_monitor_changed(errp);
     case PULSAR_OPTION_USB_TABLET:
         return pulsar_gate_usb_tablet_changed(errp);
+    case PULSAR_OPTION_VNC_IDLE:
+        pulsar_gate_vnc_idle_changed();
+        return true;
     default:
         return true;
     }

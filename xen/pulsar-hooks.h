@@ -441,6 +441,16 @@ void pulsar_vnc_refresh(struct VncDisplay *vd, bool changed);
 bool pulsar_vga_draw_text(bool *cursor_visible);
 
 /**
+ * pulsar_update_displaychangelistener: from update_displaychangelistener()
+ * (ui/console.c)
+ * @dcl: a display listener that is to be refreshed more often from now on
+ *
+ * Called for a viewer's key or pointer, among others. A VNC display that
+ * rests by the option vnc_idle is refreshed again.
+ */
+void pulsar_update_displaychangelistener(struct DisplayChangeListener *dcl);
+
+/**
  * pulsar_create_displaysurface_from: from qemu_create_displaysurface_from()
  * (ui/console.c), in place of qemu_pixman_image_new_shareable()
  * @image: gets the picture, all zero

@@ -48,12 +48,25 @@ static void changes(void **state)
     assert_int_equal(pulsar_pace_changed(IDLE, true), 0);
 }
 
+static void naps(void **state)
+{
+    assert_int_equal(pulsar_pace_nap(0, 0, IDLE), 0);
+    assert_int_equal(pulsar_pace_nap(1ull << 40, 0, IDLE), 0);
+    assert_int_equal(pulsar_pace_nap(29999, 30, IDLE), 0);
+    assert_int_equal(pulsar_pace_nap(30000, 30, IDLE), 30000);
+    assert_int_equal(pulsar_pace_nap(1ull << 40, 30, IDLE), 30000);
+    assert_int_equal(pulsar_pace_nap(999, 1, IDLE), 0);
+    assert_int_equal(pulsar_pace_nap(1000, 1, IDLE), IDLE);
+    assert_int_equal(pulsar_pace_nap(86400000, 86400, IDLE), 86400000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_still_screen),
         cmocka_unit_test(it_always_grows),
         cmocka_unit_test(changes),
+        cmocka_unit_test(naps),
     };
 
     return cmocka_run_group_tests_name("pace", tests, NULL, NULL);

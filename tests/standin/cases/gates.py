@@ -775,6 +775,64 @@ def gates_change_while_running(b):
         expect(plugged(m), 'it is not there')
 
 
+# ---- a viewer who looks at a still screen ------------------------------------
+
+IDLE_SECONDS = 8
+
+
+def seen(m, viewer, value, act=None):
+    """The seconds until the viewer sees what the guest draws by itself."""
+    m.guest.draw(value, lines=480)
+    if act:
+        act()
+    return viewer.wait_pixel(1, 1, value, 3 * IDLE_SECONDS)
+
+
+@group(alone=False)
+def gates_vnc_idle(b):
+    command = standin.xl_command(
+        vnc='unix:{folder}/vnc', usb=(), serial=None,
+        extra=('-pulsar', f'vnc_idle={IDLE_SECONDS}'))
+    with b.machine(command) as m:
+        m.guest.graphics()
+        m.guest.draw(0)
+        viewer = look(m)
+        viewer.request()
+        # Without the option nothing is ever quiet for more than 3 s.
+        with b.report.case('vnc_idle: a still screen is left alone for as '
+                           'long', 'fails', m):
+            expect(standin.settle([m.pid], IDLE_SECONDS - 3, 40),
+                   'it never was')
+        with b.report.case('vnc_idle: what the guest draws is seen in the '
+                           'end', 'fails', m):
+            took = seen(m, viewer, 0x31)
+            b.report.say(f'seen after {took:.1f} s')
+            expect(took < IDLE_SECONDS + 4, f'seen after {took:.1f} s')
+        for name, act in (
+                ('the pointer', lambda: viewer.pointer(5, 5)),
+                ('a display access', lambda: m.guest.outb(0x3d4, 0x0e))):
+            with b.report.case(f'vnc_idle: {name} ends it at once', 'fails',
+                               m):
+                expect(standin.settle([m.pid], IDLE_SECONDS - 3, 40),
+                       'it is not left alone')
+                took = seen(m, viewer, 0x32 + len(name), act)
+                b.report.say(f'seen after {took * 1000:.0f} ms')
+                expect(took < 1, f'seen after {took:.1f} s')
+        with b.report.case('vnc_idle: switched off, it is looked at every 3 '
+                           's again', 'fails', m):
+            expect(standin.settle([m.pid], IDLE_SECONDS - 3, 40),
+                   'it is not left alone')
+            m.qmp().execute('pulsar-set', key='vnc_idle', value='off')
+            expect(not standin.settle([m.pid], IDLE_SECONDS - 3, 25),
+                   'it is still left alone')
+        with b.report.case('vnc_idle: the last viewer leaves: silence',
+                           'fails', m):
+            m.qmp().execute('pulsar-set', key='vnc_idle', value='1')
+            expect(not standin.settle([m.pid], 4, 8), 'it is not looked at')
+            leave(m, viewer)
+            expect(standin.settle([m.pid], 5, 15), 'it is not silent')
+
+
 # ---- monitors ---------------------------------------------------------------
 
 def prompt(machine, name):
