@@ -138,8 +138,9 @@ const Advice advice_table[] = {
         .words = "Somebody looks at the VM's screen by VNC, so it is drawn "
                  "again and again.",
         .option = "vnc_idle",
-        .value = "60",
-        .otherwise = "Closing the viewer ends it.",
+        .value = "10",
+        .otherwise = "With it a still screen is looked at every 10 s. Closing "
+                     "the viewer ends it.",
         .look = LOOK_VNC,
     },
     {
