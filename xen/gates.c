@@ -13,6 +13,7 @@
 #include "hw/boards.h"
 #include "hw/pci/pci_device.h"
 #include "hw/qdev-core.h"
+#include "hw/scsi/scsi.h"
 #include "hw/usb.h"
 #include "monitor/qdev.h"
 #include "qapi/error.h"
@@ -39,6 +40,7 @@ static GHashTable *left_out;    /* name -> PulsarOptionId */
 static GHashTable *board_init;  /* MachineClass -> its own BoardInit */
 static GQueue deferred = G_QUEUE_INIT;
 static bool passing;            /* what comes now has been looked at */
+static bool usb_left_out;       /* a USB device is not there */
 
 char *pulsar_gate_why(PulsarOptionId id)
 {
@@ -86,6 +88,14 @@ bool pulsar_gate_is_left_out(const char *name, PulsarOptionId *ret_id)
 }
 
 /* ---- which gate a device stands behind ------------------------------- */
+
+/* NULL for what is no device; QEMU will say so itself. */
+static ObjectClass *device_class(const char *driver)
+{
+    ObjectClass *oc = driver ? module_object_class_by_name(driver) : NULL;
+
+    return oc ? object_class_dynamic_cast(oc, TYPE_DEVICE) : NULL;
+}
 
 static bool is_a(ObjectClass *oc, const char *type)
 {
@@ -141,6 +151,18 @@ static bool need_left_out(const QDict *device, PulsarOptionId *ret_id)
            (drive && pulsar_gate_is_left_out(drive, ret_id));
 }
 
+/* No SCSI bus is named and there is none: a USB disk would have had one. */
+static bool bus_left_out(ObjectClass *oc, const QDict *device,
+                         PulsarOptionId *ret_id)
+{
+    bool several = false;
+
+    *ret_id = PULSAR_OPTION_USB;
+    return usb_left_out && !qdict_haskey(device, "bus") &&
+           !g_strcmp0(DEVICE_CLASS(oc)->bus_type, TYPE_SCSI_BUS) &&
+           !object_resolve_path_type("", TYPE_SCSI_BUS, &several) && !several;
+}
+
 /* An empty drive, at start, where only those with a medium are wanted. */
 static bool is_empty_cd(ObjectClass *oc, const QDict *device,
                         PulsarOptionId *ret_id)
@@ -188,7 +210,7 @@ static int note_back_ends(void *opaque, QemuOpts *opts, Error **errp)
     static const char *const properties[] = { "chardev", "drive" };
     BackEnds *ends = opaque;
     const char *driver = qemu_opt_get(opts, "driver");
-    ObjectClass *oc = driver ? module_object_class_by_name(driver) : NULL;
+    ObjectClass *oc = device_class(driver);
     g_autoptr(QDict) device = qemu_opts_to_qdict(opts, NULL);
     PulsarOptionId id;
     bool closed = oc && is_closed(oc, device, &id);
@@ -305,7 +327,7 @@ const QDict *pulsar_qdev_device_add_from_qdict(const QDict *device,
 {
     static QDict *last;
     const char *driver = qdict_get_try_str(device, "driver");
-    ObjectClass *oc = driver ? module_object_class_by_name(driver) : NULL;
+    ObjectClass *oc = device_class(driver);
     const char *name = qdict_get_try_str(device, "id");
     const QDict *ret = device;
     g_autofree char *why = NULL;
@@ -318,7 +340,7 @@ const QDict *pulsar_qdev_device_add_from_qdict(const QDict *device,
     }
 
     if (is_closed(oc, device, &id) || need_left_out(device, &id) ||
-        is_empty_cd(oc, device, &id)) {
+        bus_left_out(oc, device, &id) || is_empty_cd(oc, device, &id)) {
         if (phase_check(PHASE_MACHINE_READY)) {
             why = pulsar_gate_why(id);
             error_setg(errp, "%s cannot be added to this VM: %s", driver, why);
@@ -327,6 +349,7 @@ const QDict *pulsar_qdev_device_add_from_qdict(const QDict *device,
         pulsar_gate_left_out(id, name, "%s%s%s%s", driver, name ? " '" : "",
                              name ?: "", name ? "'" : "");
         pulsar_gate_altered(id);
+        usb_left_out |= id == PULSAR_OPTION_USB;
         remove_back_ends(device, id);
         return NULL;
     }

@@ -169,6 +169,10 @@ ROWS = (
             'usb-bot,id=bot', '-drive', 'if=none,id=d,file={folder}/cd.iso,'
             'format=raw,readonly=on', '-device', 'scsi-hd,bus=bot.0,drive=d'],
          'usb-hub usb-bot scsi-hd'),
+        ('a disk that names no bus', [
+            *UHCI, '-device', 'usb-bot', '-drive',
+            'if=none,id=d,file={folder}/cd.iso,format=raw,readonly=on',
+            '-device', 'scsi-hd,drive=d'], 'usb-bot scsi-hd'),
         ('-readconfig', ReadConfig(
             '[machine]', '  usb = "on"',
             '[device "k"]', '  driver = "usb-kbd"'),
@@ -432,6 +436,25 @@ def gates_help(b):
         for name in ('monitor', 'serial', 'parallel', 'usb', 'usb_tablet',
                      'dvd', 'vnc_idle', 'ledger', 'config'):
             expect(re.search(rf'^{name}  ', r.stdout, re.M), r.stdout)
+    with b.report.case('docs/options.md has every option and value of '
+                       '-pulsar help', 'fails'):
+        with open(os.path.join(standin.ROOT, 'docs/options.md'),
+                  encoding='utf-8') as f:
+            table = f.read().partition('### Where')[0]
+        rows = dict(re.findall(r'^\| `(\w+)` \| (.*)$', table, re.M))
+        sections = re.split(r'\n\n(?=\w)', r.stdout)[1:]
+        expect(sections, 'no option in the help')
+        for section in sections:
+            name, *words = re.findall(r'^(?: {4})?(\w+)  ', section, re.M)
+            for word in words:
+                expect(f'`{word}`' in rows.get(name, ''),
+                       f'{name}={word} is not in the table')
+            key = re.search(r'platform key (\w+)', section)
+            if key:
+                expect(f'`{key[1]}`' in rows[name], f'{key[1]} is not there')
+            default = re.search(r'^ {4}(\w+) .*\(default\)', section, re.M)
+            expect(f'`{default[1]}` (default)' in rows[name],
+                   f'the default of {name} is not there')
 
 
 @group(alone=False)
