@@ -47,7 +47,7 @@ def doctor_names_the_cure(host):
         'pio-read:piix3-ide': ('dvd', 'none'),
         'pio-write:isa-serial': ('serial', 'none'),
         'pio-read:isa-parallel': ('parallel', 'none'),
-        'timer:gui_update': ('vnc_idle', '60'),
+        'timer:gui_update': ('vnc_idle', '10'),
     }
     dm = host.dm(5, 'uuid ' + UUID, 'option usb=given default', name='web')
     lines = [f'wake {cause} 3 1000' for cause in causes]

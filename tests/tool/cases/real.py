@@ -50,8 +50,10 @@ class Hall:
                                env={'PULSAR_RUNDIR': self.host.rundir})
 
     def machines(self, n):
+        """Many at once; there are not enough ports for as many displays."""
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            return list(pool.map(lambda _: self.machine(), range(n)))
+            return list(pool.map(
+                lambda _: self.machine(vnc='unix:{folder}/vnc'), range(n)))
 
     def __enter__(self):
         return self
