@@ -11,6 +11,7 @@
  * read it. docs/decisions/pty-without-polling.md tells why not inotify.
  */
 #include "qemu/osdep.h"
+#include <poll.h>
 #include <sys/ioctl.h>
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
@@ -42,7 +43,9 @@ static void end_wait(void *opaque)
     PtyWait *w = opaque;
 
     qemu_set_fd_handler(w->master, NULL, NULL, NULL);
-    close(w->slave);
+    if (w->slave >= 0) {
+        close(w->slave);
+    }
     g_free(w);
 }
 
@@ -72,6 +75,24 @@ static int open_slave(int master)
     errno = ENOTTY;
     return -1;
 #endif
+}
+
+/*
+ * Looks without our own end. The handler stays: to change it would wake the
+ * main loop once more.
+ */
+static bool somebody_there(PtyWait *w)
+{
+    struct pollfd pfd = { .fd = w->master };
+
+    close(w->slave);
+    w->slave = -1;
+    if (RETRY_ON_EINTR(poll(&pfd, 1, 0)) < 0 || !(pfd.revents & POLLHUP)) {
+        return true;
+    }
+    w->slave = open_slave(w->master);
+    w->since = get_clock();
+    return w->slave < 0; /* then the chardev has to see to it */
 }
 
 bool pulsar_pty_chr_rearm_timer(Chardev *chr, QIOChannel *ioc)
@@ -118,8 +139,7 @@ bool pulsar_char_pty_chr_write(Chardev *chr)
 {
     PtyWait *w = find_wait(chr);
 
-    if (w && get_clock() - w->since >= BELIEVED_NS) {
-        /* Looks at the pty without our end; waits again if that was all. */
+    if (w && get_clock() - w->since >= BELIEVED_NS && somebody_there(w)) {
         qemu_chr_be_update_read_handlers(chr, chr->gcontext);
     }
     return find_wait(chr) != NULL;

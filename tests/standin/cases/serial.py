@@ -51,6 +51,15 @@ def attach(b):
                     m.guest.outb(DATA, byte)
                 got = terminal.read(4, 2)
                 expect(got == b'kept', f'{got!r} was read')
+        with b.report.case('a byte written to nobody costs one wake',
+                           'either', m):
+            settle([m.pid], 1, 3)
+            count = m.count()
+            for _ in range(20):
+                m.guest.outb(DATA, 0x2e)
+                time.sleep(0.01)    # longer than "nobody" is believed
+            b.report.say(f'20 bytes: {count.voluntary()} sleeps')
+            expect(count.voluntary() <= 24, f'{count.voluntary()} sleeps')
         with b.report.case('a reader that only reads gets what the guest '
                            'writes', machine=m):
             settle([m.pid], 1, 3)
