@@ -155,7 +155,7 @@ def movements(b, hc, name, n=8, pause=1.2):
     return delays
 
 
-@group()
+@group(alone=False)
 def uhci_movement(b):
     with b.machine(command()) as m, \
             b.report.case('a movement reaches a resting UHCI guest at once',
@@ -164,7 +164,7 @@ def uhci_movement(b):
         hc.tablet()
         # Polled every 8 ms.
         delays = movements(b, hc, 'UHCI')
-        expect(median(delays) <= 12, f'{median(delays):.1f} ms')
+        expect(median(delays) <= 20, f'{median(delays):.1f} ms')
     with b.machine(command()) as m, \
             b.report.case('movements come at the rate of the endpoint',
                           machine=m):
@@ -176,10 +176,10 @@ def uhci_movement(b):
             expect(hc.wait_report()[0] == (i, i), 'a movement is lost')
         each = (time.monotonic() - start) * 10
         b.report.say(f'UHCI: {each:.1f} ms from movement to movement')
-        expect(each <= 16, f'{each:.1f} ms each')
+        expect(each <= 24, f'{each:.1f} ms each')
 
 
-@group()
+@group(alone=False)
 def uhci_control(b):
     packet = setup_packet(6, 0x100, 0, 18, 0x80)
     with b.machine(command()) as m:
@@ -198,7 +198,7 @@ def uhci_control(b):
             b.report.say(f'UHCI: a control transfer is done after median '
                          f'{median(delays):.1f}, at most {max(delays):.1f} '
                          f'ms')
-            expect(max(delays) <= 130, f'{max(delays):.1f} ms')
+            expect(max(delays) <= 200, f'{max(delays):.1f} ms')
         with b.report.case('control transfers go on at full speed',
                            machine=m):
             time.sleep(1.2)
@@ -208,7 +208,7 @@ def uhci_control(b):
                 hc.control(1, packet, 18)
             each = (time.monotonic() - start) * 10
             b.report.say(f'UHCI: {each:.2f} ms a control transfer')
-            expect(each <= 5, f'{each:.2f} ms each')
+            expect(each <= 10, f'{each:.2f} ms each')
         with b.report.case('a transfer after a look at a register starts at '
                            'once', machine=m):
             time.sleep(1.2)
@@ -217,7 +217,7 @@ def uhci_control(b):
             tds, _ = hc.queue_control(1, packet, 18)
             came = hc.wait_done(lambda: not hc.active(tds[-1]))
             b.report.say(f'UHCI: {(came - start) / 1e6:.1f} ms after a look')
-            expect(came - start <= 10e6, f'{(came - start) / 1e6:.1f} ms')
+            expect(came - start <= 40e6, f'{(came - start) / 1e6:.1f} ms')
         with b.report.case('a transfer after a write to a register starts '
                            'at once', machine=m):
             rested(m)
@@ -230,10 +230,10 @@ def uhci_control(b):
             came = hc.wait_done(lambda: not hc.active(tds[-1]))
             b.report.say(f'UHCI: {(came - start) / 1e6:.1f} ms after a '
                          f'write')
-            expect(came - start <= 10e6, f'{(came - start) / 1e6:.1f} ms')
+            expect(came - start <= 40e6, f'{(came - start) / 1e6:.1f} ms')
 
 
-@group()
+@group(alone=False)
 def uhci_interrupts(b):
     """A guest that has itself called twice each time round."""
     slots = (0, 512)
@@ -262,7 +262,7 @@ def uhci_interrupts(b):
         b.report.say(f'UHCI: interrupts {sorted(late)} frames late; '
                      f'{timer / seconds:.2f} timer wakes/s')
         expect(9 <= seconds <= 12, f'20 interrupts took {seconds:.1f} s')
-        expect(median(late) <= 1, f'{sorted(late)} frames late')
+        expect(median(late) <= 3, f'{sorted(late)} frames late')
         if not b.report.stock:
             expect(timer <= 13 * seconds,
                    f'{timer} timer wakes in {seconds:.1f} s')
@@ -464,7 +464,7 @@ def ehci_idle(b):
                 keeps_time(lambda: hc.read(hc.FRINDEX) % 0x4000 / 8, pause)
 
 
-@group()
+@group(alone=False)
 def ehci_movement(b):
     with b.machine(command(EHCI)) as m, \
             b.report.case('a movement reaches a resting EHCI guest at once',
@@ -472,7 +472,7 @@ def ehci_movement(b):
         hc = Ehci(m)
         hc.tablet()
         delays = movements(b, hc, 'EHCI', 5, 3.0)
-        expect(median(delays) <= 12, f'{median(delays):.1f} ms')
+        expect(median(delays) <= 20, f'{median(delays):.1f} ms')
 
 
 # ---- xHCI ---------------------------------------------------------------
@@ -489,4 +489,4 @@ def xhci_idle(b):
         with b.report.case('a movement reaches an xHCI guest at once',
                            machine=m):
             delays = movements(b, hc, 'xHCI', 4, 0.3)
-            expect(median(delays) <= 12, f'{median(delays):.1f} ms')
+            expect(median(delays) <= 20, f'{median(delays):.1f} ms')
