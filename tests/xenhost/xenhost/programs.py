@@ -9,12 +9,16 @@ that a new build of one needs no new image. In dom0 it stands in
 import hashlib
 import os
 import subprocess
+import time
 
 from .cpio import Cpio
 from .elf import Elf, NotElf, closure
 from .paths import WORK, Trouble, short
 
 CACHE = os.path.join(WORK, 'programs')
+
+# Somebody's run may wait its turn for as long with a pack that it made.
+KEEP_SECONDS = 2 * 3600
 
 # Where QEMU finds its ROMs in dom0; only device models are told.
 QEMU_DATA = ['/usr/share/seabios', '/usr/share/qemu', '/usr/lib/ipxe/qemu']
@@ -50,6 +54,14 @@ def _stripped(path):
     return elf
 
 
+def _forget_old(name):
+    """Remove packs of name, but none that a run may still wait to use."""
+    for entry in os.scandir(CACHE):
+        if (entry.name.startswith(name + '.')
+                and time.time() - entry.stat().st_mtime > KEEP_SECONDS):
+            os.unlink(entry.path)
+
+
 def pack(name, path, words=()):
     """The cpio file that brings the program at path to dom0 as name."""
     try:
@@ -65,9 +77,7 @@ def pack(name, path, words=()):
         os.utime(target)
         return target
     os.makedirs(CACHE, exist_ok=True)
-    for old in os.listdir(CACHE):
-        if old.startswith(name + '.'):
-            os.unlink(os.path.join(CACHE, old))
+    _forget_old(name)
     elf = _stripped(path)
     program = os.path.basename(path)
     folder = f'opt/{name}/'
