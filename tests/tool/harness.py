@@ -67,8 +67,19 @@ class Result:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+def settled(pid):
+    """Until a process sleeps or has ended."""
+    while True:
+        with open(f'/proc/{pid}/stat', encoding='ascii',
+                  errors='replace') as f:
+            if f.read().rsplit(')', 1)[1].split()[0] in 'SZ':
+                return
+        os.sched_yield()
+
+
 class Dm:
-    """A device model that does what it is told."""
+    """A device model that does what it is told, and sleeps when it is done:
+    going to sleep is a context switch too, which nobody may see later."""
 
     def __init__(self, path, domid, args, argv0='fakedm', start=0.0):
         self.path, self.domid = path, domid
@@ -85,6 +96,7 @@ class Dm:
         line = self.child.stdout.readline()
         if line != 'ok\n':
             raise Failure(f'fakedm on "{about}": {line!r}')
+        settled(self.pid)
 
     def say(self, *lines):
         for line in lines:

@@ -63,15 +63,6 @@ def switches(pid):
     return voluntary, total
 
 
-def settled(pid):
-    """Until it sleeps after its last answer."""
-    while True:
-        with open(f'/proc/{pid}/stat', encoding='ascii') as f:
-            if f.read().rsplit(')', 1)[1].split()[0] == 'S':
-                return
-        os.sched_yield()
-
-
 def causes(vm):
     return {c['cause']: c['wakes'] for c in vm['causes']}
 
@@ -119,10 +110,8 @@ def top_of_a_stock_device_model_counts_switches(host):
               ('stock', 'old', dm.pid), 'identity')
         equal((vm['wakes'], vm['switches'], vm['timer_per_s']), (0, 0, None),
               'asleep')
-        settled(dm.pid)
         before = switches(dm.pid)
         dm.say('sleep 40')
-        settled(dm.pid)
         after = switches(dm.pid)
         vm = top.look(1)[31007]
         check(after[0] - before[0] >= 40, 'the test itself')
@@ -213,8 +202,6 @@ def top_follows_who_comes_and_goes(host):
 def top_wakes_nobody(host):
     dms = [host.dm(n, 'at 1', 'wake timer:x 3', start=50)
            for n in range(1, 6)] + [host.stock(31001)]
-    for dm in dms:
-        settled(dm.pid)
     before = [switches(dm.pid) for dm in dms]
     host.run('top', '--batch', '-i', 20, '-d', 0.1)
     for args in (('top', '--once', '-d', 0.1), ('table', 1), ('show', '--all'),
