@@ -3,6 +3,7 @@
 # command in dom0 as $TOOL and the guests tiny and linux.
 
 tool_sees_sleepers() {
+    wakes "$settle" 1 tiny linux >/dev/null || return 1
     "$TOOL" top --json --interval 10 -D tiny -D linux | tee /tmp/top
     [ "$(grep -c '"state":"running".*"wakes":0,.*"switches":0,' \
         /tmp/top)" = 2 ]
