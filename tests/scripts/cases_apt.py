@@ -112,8 +112,11 @@ def test_private_real(box):
     before = digests(*system)
     if not before:
         raise Skip('this system has no apt')
+    system_apt = {name: os.environ[name] for name in ('APT_CONFIG',)
+                  if name in os.environ}
     result = box.run(os.path.join(ROOT, 'build-aux/private-apt'),
-                     'trixie:deb-src', '.', 'apt-cache', 'showsrc', 'qemu')
+                     'trixie:deb-src', '.', 'apt-cache', 'showsrc', 'qemu',
+                     **system_apt)
     if 'cannot be fetched' in result.err or 'no Debian' in result.err:
         raise Skip('the mirror cannot be reached')
     assert 'Package: qemu\n' in result.fine().out, result.out

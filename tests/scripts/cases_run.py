@@ -2,6 +2,12 @@
 """tests/run: what it counts and when it fails."""
 # pylint: disable=missing-function-docstring
 
+import os
+import shutil
+import subprocess
+
+from sandbox import ROOT
+
 
 def suite(box, script):
     box.write('tests/x/check', '#!/bin/sh\n' + script, 0o755)
@@ -44,3 +50,20 @@ def test_environment(box):
     wanted = '|'.join(box.path('build' + name) for name in (
         '/qemu-system-i386', '/stock/qemu-system-i386', '/pulsar', ''))
     assert wanted in result.fine().out, result.out
+
+
+def test_hermetic(box):
+    """nothing of the caller's environment gets into these tests"""
+    odd = {'CC': '/nowhere/cc', 'CFLAGS': '-nonsense', 'LDFLAGS': '-nonsense',
+           'PKG_CONFIG': '/nowhere/pkg-config', 'PYTHON': '/nowhere/python',
+           'SECONDS': 'soon', 'BASH_ENV': '/nowhere/x', 'CDPATH': '/',
+           'MAKEFLAGS': '-n', 'PULSAR_BUILD': 'build', 'PULSAR_QEMU': '/nowhere',
+           'PULSAR_PACKAGES': '/nowhere', 'APT_CONFIG': '/nowhere/apt.conf'}
+    shutil.copytree(os.path.join(ROOT, 'tests/scripts'),
+                    box.path('tests/scripts'),
+                    ignore=shutil.ignore_patterns('__pycache__'))
+    result = subprocess.run(
+        [box.path('tests/scripts/check'), 'test_build', 'test_counts'],
+        env=dict(os.environ, **odd), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    assert result.returncode == 0, result.stdout

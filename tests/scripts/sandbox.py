@@ -46,6 +46,11 @@ END
     'roms/big.bin': 'firmware\n',
 }
 
+# All that the build system sees of the environment it is tested in: a CC, a
+# CFLAGS, a SECONDS or a PULSAR_BUILD of the caller's decides nothing.
+KEPT = ('HOME', 'USER', 'LOGNAME', 'TMPDIR', 'http_proxy', 'https_proxy',
+        'no_proxy')
+
 HEADER = '''Description: Make the board fit for tests
  Without it there is nothing to test.
 Author: The Pulsar authors
@@ -121,12 +126,9 @@ class Sandbox:
         self.patches({'build/ten.patch': patch(hunk(10, ['line 10'], ['ten'])),
                       'hooks/hook.patch': patch(
                           hunk(20, [], ['pulsar_line(20);']))})
-        self.env = dict(os.environ, PATH=self.bin + ':' + os.environ['PATH'],
-                        LC_ALL='C')
-        for name in ('PULSAR_BUILD', 'PULSAR_QEMU', 'PULSAR_STOCK',
-                     'PULSAR_TOOL', 'QEMU_SOURCE', 'MAKEFLAGS', 'MAKELEVEL',
-                     'MFLAGS', 'SOURCE_DATE_EPOCH', 'PYTHONPATH', 'V'):
-            self.env.pop(name, None)
+        self.env = dict({name: os.environ[name] for name in KEPT
+                         if name in os.environ}, LC_ALL='C',
+                        PATH=self.bin + ':' + os.environ['PATH'])
 
     def path(self, name):
         return os.path.join(self.root, name)
