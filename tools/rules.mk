@@ -8,5 +8,6 @@ TOOL_PACKAGES += glib-2.0 ncursesw json-c xenstore
 
 $(B)/tool/%.o: TOOL_CFLAGS += -Wno-missing-field-initializers \
     -Wno-unused-parameter \
-    -DPULSAR_SYSCONFDIR='"$(sysconfdir)"' -DPULSAR_RUNDIR='"/run/pulsar"'
+    -DPULSAR_SYSCONFDIR='"$(sysconfdir)"' \
+    -DPULSAR_RUNDIR='"$(runstatedir)/pulsar"'
 $(B)/pulsar: TOOL_LIBS += -lm

@@ -13,13 +13,10 @@
 #include "gates.h"
 #include "launch.h"
 #include "options-glue.h"
+#include "pulsar-dirs.h"
 #include "pulsar-hooks.h"
 
-#ifndef PULSAR_RUNDIR
-#define PULSAR_RUNDIR "/run/pulsar"
-#endif
-
-#define CONF  CONFIG_SYSCONFDIR "/pulsar.conf"
+#define CONF  PULSAR_SYSCONFDIR "/pulsar.conf"
 
 static PulsarOptions *options;
 

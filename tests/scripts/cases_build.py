@@ -339,6 +339,35 @@ def test_install(box):
     assert printed == box.read('VERSION'), printed
 
 
+DIRS = '''#include <stdio.h>
+int main(void) { puts(PULSAR_SYSCONFDIR); puts(PULSAR_RUNDIR); return 0; }
+'''
+
+
+def test_folders(box):
+    """the device model and the command look in the same configured folders"""
+    box.write('tools/x.c', DIRS)
+    box.copy('tools/rules.mk')
+    box.write('tools/rules.mk', box.read('tools/rules.mk') +
+              'TOOL_SOURCES := tools/x.c\nTOOL_PACKAGES :=\n')
+    for args, sysconfdir, rundir in (
+            ((), '/usr/local/etc', '/run'),
+            (('--prefix=/usr', '--sysconfdir=/etc/x y',
+              '--localstatedir=/var'), '/etc/x y', '/run'),
+            (('--localstatedir=/srv/var', '--sysconfdir=/srv/etc'),
+             '/srv/etc', '/srv/var/run'),
+            (('--localstatedir=/srv', '--runstatedir=/tmp/run/'),
+             '/usr/local/etc', '/tmp/run')):
+        box.configure(*args).fine()
+        box.make('tool').fine()
+        printed = box.run('build/pulsar').fine().out.splitlines()
+        assert printed == [sysconfdir, rundir + '/pulsar'], printed
+        made = box.read('build/qemu/pulsar-dirs.h').splitlines()
+        assert made == [f'#define PULSAR_SYSCONFDIR "{sysconfdir}"',
+                        f'#define PULSAR_RUNDIR "{rundir}/pulsar"'], made
+    box.configure('--runstatedir=run').refused('--runstatedir', 'absolute')
+
+
 def test_dist(box):
     """make dist gives the same bytes twice, also from what it packed"""
     for command in (('init', '-q'), ('add', '.'),
