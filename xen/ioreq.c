@@ -43,6 +43,16 @@ static void refuse(ioreq_t *req, const char *fault)
     req->data = ~0ULL;
 }
 
+void pulsar_xen_hvm_init_pc(const void *shared_page)
+{
+    if (!shared_page) {
+        error_report("xen: domain %u gets no ioreq server: another device "
+                     "model serves it, or it is no HVM domain that is being "
+                     "built", xen_domid);
+        exit(1);
+    }
+}
+
 void pulsar_handle_ioreq(XenIOState *state, ioreq_t *req,
                          PulsarIoreqHandler *handler)
 {

@@ -100,6 +100,20 @@ def refusals(b):
 
 
 @group()
+def no_ioreq_server(b):
+    """As when another device model serves the domain. Stock crashes."""
+    with b.machine(command=None) as m, \
+            b.report.case('Xen gives no ioreq server: said, and not served',
+                          machine=m):
+        m.guest.run('fault', 'xendevicemodel_create_ioreq_server', 0, 1, 17)
+        m.start(xl_command(), wait=False)
+        code = m.wait_exit()
+        expect(code == 1, f'exit code {code}')
+        expect('gets no ioreq server' in m.output(),
+               f'it said {m.output()!r}')
+
+
+@group()
 def no_xenstore(b):
     with b.machine(command=None) as m, \
             b.report.case('no xenstore: said, and not served', machine=m):
