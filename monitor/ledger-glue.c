@@ -12,10 +12,12 @@
 #include "qemu/lockable.h"
 #include "qemu/thread.h"
 #include "qemu/timer.h"
+#include "block/block_int-common.h"
 #include "chardev/char.h"
 #include "hw/xen/pulsar/pulsar-hooks.h"
 #include "channel-name.h"
 #include "ledger-glue.h"
+#include "thread-switches.h"
 
 /*
  * Counting starts before main(): in this page until a file takes its place.
@@ -26,6 +28,7 @@ static PulsarLedger ledger;
 static char *page_path;
 static int page_dir_fd = -1;
 static int page_fd = -1;
+static int task_fd = -1; /* our /proc/self/task, which a chroot takes away */
 
 static __thread bool in_main_loop;
 
@@ -93,7 +96,7 @@ static const struct {
 } known[] = {
     { "cpu_handle_ioreq", "evtchn:ioreq" },
     { "xen_device_event", "evtchn:pv-backend" },
-    { "xen_be_evtchn_event", "evtchn:pv-backend" },
+    { "xen_pv_evtchn_event", "evtchn:pv-backend" },
     { "watch_event", "xenstore:watch" },
     { "tap_send", "tap:receive" },
     { "tap_writable", "tap:transmit" },
@@ -203,7 +206,8 @@ static int cause_of_fn(const void *fn, PulsarCauseClass class_,
 static bool passes_on(int cause)
 {
     static const char *const names[] = {
-        "evtchn:ioreq", "xenstore:watch", "tap:receive",
+        "evtchn:ioreq", "evtchn:pv-backend", "xenstore:watch", "tap:receive",
+        "block:linux-aio", "block:io_uring", "block:thread-pool",
         "fd:aio_context_notifier_cb", "bh:co_schedule_bh_cb",
         "bh:notify_event_cb",
     };
@@ -261,14 +265,41 @@ static void count_callback(int cause)
                         passes_on(cause) ? PULSAR_CLAIM_WEAK : PULSAR_CLAIM);
 }
 
-/* For hooks that come by a name instead of a callback, seldom enough. */
-static void count_named(const char *kind, const char *name)
+static bool is_named(int cause, const char *kind, const char *name)
 {
-    char text[PULSAR_LEDGER_CAUSE_NAME];
+    const char *have = pulsar_ledger_causes(ledger.page)[cause].name;
 
-    snprintf(text, sizeof(text), "%s:%s", kind, name ?: "");
-    pulsar_ledger_count(pulsar_ledger_cause(&ledger, PULSAR_CAUSE_OTHER, text),
-                        1);
+    return g_str_has_prefix(have, kind) && have[strlen(kind)] == ':' &&
+           g_str_equal(have + strlen(kind) + 1, name);
+}
+
+void pulsar_ledger_count_named(const char *kind, const char *name)
+{
+    /*
+     * Things come and go, and with them their names: what is remembered of
+     * one is only a guess, checked against the name in the table.
+     */
+    static __thread int guesses[16];
+    int *guess = &guesses[((uintptr_t)name >> 4) % ARRAY_SIZE(guesses)];
+
+    if (!is_named(*guess, kind, name)) {
+        char text[PULSAR_LEDGER_CAUSE_NAME];
+
+        snprintf(text, sizeof(text), "%s:%s", kind, name);
+        *guess = pulsar_ledger_cause(&ledger, PULSAR_CAUSE_OTHER, text);
+    }
+    pulsar_ledger_count(*guess, 1);
+}
+
+void pulsar_ledger_note_threads(void)
+{
+    PulsarLedgerThread threads[PULSAR_LEDGER_THREADS];
+    size_t n;
+
+    if (task_fd >= 0) {
+        n = pulsar_threads_switches(task_fd, threads, ARRAY_SIZE(threads));
+        pulsar_ledger_set_threads(&ledger, threads, n, now_ns());
+    }
 }
 
 void pulsar_main_loop_sleep(int64_t timeout_ns)
@@ -280,7 +311,7 @@ void pulsar_main_loop_sleep(int64_t timeout_ns)
 
 void pulsar_main_loop_woken(int64_t timeout_ns)
 {
-    static uint64_t last;
+    static uint64_t last, row;
     uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
     uint32_t weight = sample_weight(now == last);
 
@@ -288,6 +319,11 @@ void pulsar_main_loop_woken(int64_t timeout_ns)
     last = now;
     pulsar_ledger_woken(&ledger, weight ? now_ns() : now, timeout_ns != 0,
                         weight);
+    if (unlikely(pulsar_ledger_header(ledger.page)->row_last != row)) {
+        /* Some 20 us a thread, in at most one wake of 30 seconds. */
+        row = pulsar_ledger_header(ledger.page)->row_last;
+        pulsar_ledger_note_threads();
+    }
 }
 
 void pulsar_timerlist_run_timers(QEMUTimerCB *cb)
@@ -310,17 +346,23 @@ void pulsar_aio_bh_call(const char *name)
 
 void pulsar_monitor_qmp_dispatch(Chardev *chr)
 {
-    count_named("qmp", chr->label);
+    pulsar_ledger_count_named("qmp", chr->label ?: "");
 }
 
 void pulsar_watch_event(const char *path)
 {
-    count_named("xenstore", path);
+    pulsar_ledger_count_named("xenstore", path);
 }
 
 void pulsar_tap_send(const char *nic)
 {
-    count_named("tap", nic);
+    pulsar_ledger_count_named("tap", nic ?: "");
+}
+
+void pulsar_blk_aio_complete(const char *name, BlockDriverState *bs)
+{
+    pulsar_ledger_count_named("block", *name ? name :
+                                       bs ? bs->node_name : "empty");
 }
 
 void pulsar_qio_channel_dispatch(const char *name)
@@ -420,6 +462,8 @@ bool pulsar_ledger_open(const char *path, const PulsarLedgerOwner *owner,
                                    g_strerror(errno));
         goto fail;
     }
+    task_fd = qemu_open_old("/proc/self/task",
+                            O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* All of it is there before anybody can see it. */
     pulsar_ledger_move(&ledger, page);
     fill_in_owner(pulsar_ledger_header(page), owner);

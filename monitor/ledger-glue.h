@@ -28,6 +28,23 @@ PulsarLedger *pulsar_ledger_self(void);
  */
 void pulsar_ledger_count(int cause, uint32_t times);
 
+/**
+ * pulsar_ledger_count_named: count something that is known by name
+ * @kind: what it is; a constant string
+ * @name: which one it is
+ *
+ * Counts once under "kind:name", as an event. Threads as for
+ * pulsar_ledger_count().
+ */
+void pulsar_ledger_count_named(const char *kind, const char *name);
+
+/**
+ * pulsar_ledger_note_threads: look how often our threads were switched to
+ *
+ * The main loop does so in the first wake of each row. Any thread.
+ */
+void pulsar_ledger_note_threads(void);
+
 /** struct PulsarLedgerOwner: whose page it is; strings may be NULL */
 typedef struct PulsarLedgerOwner {
     int domid;

@@ -16,7 +16,7 @@
 
 #define PULSAR_LEDGER_MAGIC        "PULSARLG"
 #define PULSAR_LEDGER_MAJOR        1    /* raised when old readers must stop */
-#define PULSAR_LEDGER_MINOR        0    /* raised when fields are added */
+#define PULSAR_LEDGER_MINOR        1    /* raised when fields are added */
 
 #define PULSAR_LEDGER_HEADER_SIZE  4096
 #define PULSAR_LEDGER_CAUSES       512
@@ -24,6 +24,7 @@
 #define PULSAR_LEDGER_ROW_SECONDS  30
 #define PULSAR_LEDGER_TEXT_SIZE    4096
 #define PULSAR_LEDGER_CAUSE_NAME   72
+#define PULSAR_LEDGER_THREADS      32
 
 /* What a cause is; the first part of its name says the same in words. */
 typedef enum PulsarCauseClass {
@@ -75,6 +76,16 @@ typedef struct PulsarLedgerRow {
     uint64_t reserved;
 } PulsarLedgerRow;
 
+/* A thread of the owner, as the kernel counted it at thread_ns. */
+typedef struct PulsarLedgerThread {
+    char name[32];          /* NUL padded */
+    int32_t tid;            /* as the owner sees it */
+    uint32_t reserved0;
+    uint64_t voluntary;     /* context switches: it slept, and was woken */
+    uint64_t involuntary;   /* it had to make room */
+    uint64_t reserved1;
+} PulsarLedgerThread;
+
 /*
  * @seq is even while the page is at rest and odd while it is written. A
  * reader copies the page, and keeps the copy only when @seq was even before
@@ -112,8 +123,20 @@ typedef struct PulsarLedgerHeader {
     uint64_t last_ns;       /* CLOCK_MONOTONIC of the last change */
     uint64_t row_last;      /* index of the newest row, 0 for none */
     PulsarLedgerCounts total;
+
+    /* All zero before minor version 1. */
+    uint32_t thread_offset;
+    uint32_t thread_size;
+    uint32_t thread_max;
+    uint32_t thread_count;  /* entries in use */
+    uint32_t thread_total;  /* threads there were, room or not */
+    uint32_t reserved2;
+    uint64_t thread_ns;     /* CLOCK_MONOTONIC when they were looked at */
 } PulsarLedgerHeader;
 
+#define PULSAR_LEDGER_THREAD_OFFSET                                     \
+    (PULSAR_LEDGER_HEADER_SIZE -                                        \
+     PULSAR_LEDGER_THREADS * sizeof(PulsarLedgerThread))
 #define PULSAR_LEDGER_CAUSE_OFFSET  PULSAR_LEDGER_HEADER_SIZE
 #define PULSAR_LEDGER_ROW_OFFSET                                        \
     (PULSAR_LEDGER_CAUSE_OFFSET +                                       \
@@ -126,8 +149,9 @@ typedef struct PulsarLedgerHeader {
 
 _Static_assert(sizeof(PulsarLedgerCause) == 128, "cause entry is 128 bytes");
 _Static_assert(sizeof(PulsarLedgerRow) == 64, "row is 64 bytes");
-_Static_assert(sizeof(PulsarLedgerHeader) <= PULSAR_LEDGER_HEADER_SIZE,
-               "header fits its page");
+_Static_assert(sizeof(PulsarLedgerThread) == 64, "thread is 64 bytes");
+_Static_assert(sizeof(PulsarLedgerHeader) <= PULSAR_LEDGER_THREAD_OFFSET,
+               "header and threads fit the first page");
 _Static_assert(PULSAR_LEDGER_TOTAL_SIZE < 256 * 1024,
                "the page stays below RLIMIT_FSIZE as xenopsd sets it");
 

@@ -124,6 +124,9 @@ void pulsar_ledger_init(PulsarLedger *l, void *page, uint64_t now_ns)
     h->row_seconds = PULSAR_LEDGER_ROW_SECONDS;
     h->text_offset = PULSAR_LEDGER_TEXT_OFFSET;
     h->text_size = PULSAR_LEDGER_TEXT_SIZE;
+    h->thread_offset = PULSAR_LEDGER_THREAD_OFFSET;
+    h->thread_size = sizeof(PulsarLedgerThread);
+    h->thread_max = PULSAR_LEDGER_THREADS;
     h->start_ns = now_ns;
     h->state = PULSAR_LEDGER_STARTING;
 
@@ -152,6 +155,21 @@ void pulsar_ledger_set_text(PulsarLedger *l, const char *text)
     page_lock(h);
     memcpy(to, text, len);
     memset(to + len, 0, PULSAR_LEDGER_TEXT_SIZE - len);
+    page_unlock(h);
+}
+
+void pulsar_ledger_set_threads(PulsarLedger *l,
+                               const PulsarLedgerThread *threads,
+                               size_t total, uint64_t now_ns)
+{
+    PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
+    size_t n = total < PULSAR_LEDGER_THREADS ? total : PULSAR_LEDGER_THREADS;
+
+    page_lock(h);
+    memcpy(pulsar_ledger_threads(l->page), threads, n * sizeof(*threads));
+    h->thread_count = n;
+    h->thread_total = total;
+    h->thread_ns = now_ns;
     page_unlock(h);
 }
 
@@ -292,6 +310,12 @@ static PulsarLedgerError check_header(const PulsarLedgerHeader *h, size_t size)
         h->text_size != PULSAR_LEDGER_TEXT_SIZE) {
         return PULSAR_LEDGER_CORRUPT;
     }
+    if (h->minor >= 1 &&
+        (h->thread_offset != PULSAR_LEDGER_THREAD_OFFSET ||
+         h->thread_size != sizeof(PulsarLedgerThread) ||
+         h->thread_max != PULSAR_LEDGER_THREADS)) {
+        return PULSAR_LEDGER_CORRUPT;
+    }
     return size < h->total_size ? PULSAR_LEDGER_SHORT : PULSAR_LEDGER_OK;
 }
 
@@ -300,6 +324,7 @@ static void terminate_strings(void *page)
 {
     PulsarLedgerHeader *h = pulsar_ledger_header(page);
     PulsarLedgerCause *causes = pulsar_ledger_causes(page);
+    PulsarLedgerThread *threads = pulsar_ledger_threads(page);
     uint32_t i;
 
     h->name[sizeof(h->name) - 1] = 0;
@@ -307,6 +332,9 @@ static void terminate_strings(void *page)
     h->version[sizeof(h->version) - 1] = 0;
     for (i = 0; i < h->cause_count; i++) {
         causes[i].name[sizeof(causes[i].name) - 1] = 0;
+    }
+    for (i = 0; i < h->thread_count; i++) {
+        threads[i].name[sizeof(threads[i].name) - 1] = 0;
     }
     ((char *)page)[PULSAR_LEDGER_TEXT_OFFSET + PULSAR_LEDGER_TEXT_SIZE - 1] = 0;
 }
@@ -316,7 +344,7 @@ static bool read_seq(PulsarLedgerRead *read, void *opaque, uint32_t *ret)
     return read(opaque, ret, offsetof(PulsarLedgerHeader, seq), sizeof(*ret));
 }
 
-/* The header, the causes in use, the rows and the text. */
+/* The header, the threads and causes in use, the rows and the text. */
 static PulsarLedgerError read_once(PulsarLedgerRead *read, void *opaque,
                                    size_t size, void *ret)
 {
@@ -331,11 +359,17 @@ static PulsarLedgerError read_once(PulsarLedgerRead *read, void *opaque,
     if (err != PULSAR_LEDGER_OK) {
         return err;
     }
-    if (h->cause_count > PULSAR_LEDGER_CAUSES) {
+    if (h->minor < 1) {
+        h->thread_count = 0; /* reserved then */
+    }
+    if (h->cause_count > PULSAR_LEDGER_CAUSES ||
+        h->thread_count > PULSAR_LEDGER_THREADS) {
         return PULSAR_LEDGER_CORRUPT;
     }
     causes = h->cause_count * sizeof(PulsarLedgerCause);
-    if (!read(opaque, pulsar_ledger_causes(ret), PULSAR_LEDGER_CAUSE_OFFSET,
+    if (!read(opaque, pulsar_ledger_threads(ret), PULSAR_LEDGER_THREAD_OFFSET,
+              h->thread_count * sizeof(PulsarLedgerThread)) ||
+        !read(opaque, pulsar_ledger_causes(ret), PULSAR_LEDGER_CAUSE_OFFSET,
               causes) ||
         !read(opaque, pulsar_ledger_rows(ret), PULSAR_LEDGER_ROW_OFFSET,
               PULSAR_LEDGER_TOTAL_SIZE - PULSAR_LEDGER_ROW_OFFSET)) {

@@ -130,6 +130,18 @@ typedef enum PulsarClaim {
 void pulsar_ledger_event(PulsarLedger *l, int cause, uint32_t times,
                          PulsarClaim claim);
 
+/**
+ * pulsar_ledger_set_threads: publish how often the threads were switched to
+ * @l: the ledger
+ * @threads: one entry each
+ * @total: how many there are; those beyond PULSAR_LEDGER_THREADS are counted
+ *         only, and not looked for in @threads
+ * @now_ns: CLOCK_MONOTONIC
+ */
+void pulsar_ledger_set_threads(PulsarLedger *l,
+                               const PulsarLedgerThread *threads,
+                               size_t total, uint64_t now_ns);
+
 /** Why a page cannot be read. */
 typedef enum PulsarLedgerError {
     PULSAR_LEDGER_OK,
@@ -163,7 +175,8 @@ typedef bool PulsarLedgerRead(void *opaque, void *ret, size_t offset,
  * @dead: the writer is known to be gone, so a page it left in the middle of
  *        a change is as good as it will get
  * @ret: PULSAR_LEDGER_TOTAL_SIZE bytes of the caller's, of use only on
- *       success; causes beyond header.cause_count are not written
+ *       success; causes beyond header.cause_count and threads beyond
+ *       header.thread_count are not written
  *
  * Never writes to the page and never makes the writer wait.
  *
@@ -205,6 +218,12 @@ static inline PulsarLedgerHeader *pulsar_ledger_header(const void *page)
 static inline PulsarLedgerCause *pulsar_ledger_causes(const void *page)
 {
     return (PulsarLedgerCause *)((char *)page + PULSAR_LEDGER_CAUSE_OFFSET);
+}
+
+/** pulsar_ledger_threads: the table of threads of a page or snapshot. */
+static inline PulsarLedgerThread *pulsar_ledger_threads(const void *page)
+{
+    return (PulsarLedgerThread *)((char *)page + PULSAR_LEDGER_THREAD_OFFSET);
 }
 
 /** pulsar_ledger_rows: the ring of rows of a page or snapshot. */

@@ -13,6 +13,7 @@ import struct
 import gdb
 
 HEADER_SIZE = 4096
+THREAD_SIZE = 64
 CAUSES, CAUSE_SIZE, CAUSE_NAME = 512, 128, 72
 ROWS, ROW_SIZE, ROW_SECONDS = 128, 64, 30
 CAUSE_OFFSET = HEADER_SIZE
@@ -67,7 +68,7 @@ def number(raw):
 
 
 class WakeupsCommand(gdb.Command):
-    """Show who woke the device model: totals, causes, the last rows."""
+    """Show who woke the device model: rows, totals, causes, threads."""
 
     def __init__(self):
         gdb.Command.__init__(self, 'qemu wakeups', gdb.COMMAND_DATA,
@@ -101,6 +102,15 @@ class WakeupsCommand(gdb.Command):
         gdb.write(f'{"wakes":>10}{"events":>10}{"busy us":>12}  cause\n')
         for wakes, events, busy, name in sorted(causes, reverse=True):
             gdb.write(f'{wakes:>10}{events:>10}{busy:>12}  {name}\n')
+
+        gdb.write(f'\n{"switches":>10}{"involuntary":>12}  thread\n')
+        at = number(header_field(page, 'thread_offset'))
+        for _ in range(number(header_field(page, 'thread_count'))):
+            name, tid, voluntary, forced = struct.unpack_from(
+                '<32sixxxxQQ', page, at)
+            gdb.write(f'{voluntary + forced:>10}{forced:>12}  '
+                      f'{text(name)} ({tid})\n')
+            at += THREAD_SIZE
 
 
 class BufioreqCommand(gdb.Command):

@@ -66,6 +66,24 @@ static WakeupCauseList *causes_to_qapi(void *page)
     return ret;
 }
 
+static WakeupThreadList *threads_to_qapi(const void *page)
+{
+    const PulsarLedgerThread *threads = pulsar_ledger_threads(page);
+    uint32_t n = pulsar_ledger_header(page)->thread_count, i;
+    WakeupThreadList *ret = NULL, **tail = &ret;
+
+    for (i = 0; i < n; i++) {
+        WakeupThread *thread = g_new0(WakeupThread, 1);
+
+        thread->name = g_strdup(threads[i].name);
+        thread->tid = threads[i].tid;
+        thread->voluntary = threads[i].voluntary;
+        thread->involuntary = threads[i].involuntary;
+        QAPI_LIST_APPEND(tail, thread);
+    }
+    return ret;
+}
+
 static WakeupRowList *table_to_qapi(void *page)
 {
     PulsarLedgerHeader *h = pulsar_ledger_header(page);
@@ -94,6 +112,7 @@ WakeupInfo *qmp_query_wakeups(Error **errp)
     PulsarLedgerError err;
     WakeupInfo *info;
 
+    pulsar_ledger_note_threads();
     err = pulsar_ledger_snapshot(pulsar_ledger_self()->page,
                                  PULSAR_LEDGER_TOTAL_SIZE, page);
     if (err != PULSAR_LEDGER_OK) {
@@ -105,6 +124,7 @@ WakeupInfo *qmp_query_wakeups(Error **errp)
     info->total = counts_to_qapi(&pulsar_ledger_header(page)->total);
     info->table = table_to_qapi(page);
     info->causes = causes_to_qapi(page);
+    info->threads = threads_to_qapi(page);
     return info;
 }
 
@@ -119,6 +139,7 @@ void hmp_info_wakeups(Monitor *mon, const QDict *qdict)
 {
     Error *err = NULL;
     g_autoptr(WakeupInfo) info = qmp_query_wakeups(&err);
+    WakeupThreadList *thread;
     WakeupCauseList *cause;
     WakeupRowList *row;
 
@@ -141,6 +162,16 @@ void hmp_info_wakeups(Monitor *mon, const QDict *qdict)
 
         monitor_printf(mon, "%8" PRIu64 " %8" PRIu64 " %10" PRIu64 "  %s\n",
                        c->wakes, c->events, c->busy_ns / SCALE_US, c->name);
+    }
+
+    monitor_printf(mon, "\n%10s %12s  %s\n",
+                   "switches", "involuntary", "thread");
+    for (thread = info->threads; thread; thread = thread->next) {
+        WakeupThread *t = thread->value;
+
+        monitor_printf(mon, "%10" PRIu64 " %12" PRIu64 "  %s (%d)\n",
+                       t->voluntary + t->involuntary, t->involuntary, t->name,
+                       t->tid);
     }
     if (info->page) {
         monitor_printf(mon, "\nTo watch without waking: pulsar top (page "

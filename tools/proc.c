@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "monitor/thread-switches.h"
 #include "proc.h"
 #include "text.h"
 
@@ -76,37 +77,10 @@ static ProcThread *find_thread(Proc *p, pid_t tid)
     return &g_array_index(p->threads, ProcThread, p->threads->len - 1);
 }
 
-static gboolean status_field(const char *status, const char *key,
-                             guint64 *ret)
-{
-    const char *at = strstr(status, key);
-
-    if (!at) {
-        return FALSE;
-    }
-    *ret = g_ascii_strtoull(at + strlen(key), NULL, 10);
-    return TRUE;
-}
-
-static void thread_name(ProcThread *t, const char *status)
-{
-    const char *end = strchr(status, '\n');
-    g_autofree char *raw = NULL;
-    g_autofree char *name = NULL;
-
-    if (!g_str_has_prefix(status, "Name:\t") || !end) {
-        return;
-    }
-    raw = g_strndup(status + 6, end - status - 6);
-    name = text_clean(raw);
-    g_strlcpy(t->name, name, sizeof(t->name));
-}
-
 /* The threads as they are now; those that are gone are forgotten. */
 static void sample_threads(Proc *p)
 {
-    char status[4096], file[64];
-    guint64 voluntary, involuntary;
+    PulsarLedgerThread now;
     struct dirent *e;
     ProcThread *t;
     guint i;
@@ -126,20 +100,18 @@ static void sample_threads(Proc *p)
         t->seen = FALSE;
     }
     while ((e = readdir(d))) {
-        snprintf(file, sizeof(file), "%.20s/status", e->d_name);
-        if (!g_ascii_isdigit(e->d_name[0]) ||
-            read_at(fd, file, status, sizeof(status)) < 0 ||
-            !status_field(status, "\nvoluntary_ctxt_switches:", &voluntary) ||
-            !status_field(status, "\nnonvoluntary_ctxt_switches:",
-                          &involuntary)) {
+        g_autofree char *name = NULL;
+
+        if (!pulsar_thread_switches(fd, e->d_name, &now)) {
             continue;
         }
-        t = find_thread(p, atoi(e->d_name));
-        thread_name(t, status);
-        t->new_voluntary = voluntary - t->voluntary;
-        t->new_involuntary = involuntary - t->involuntary;
-        t->voluntary = voluntary;
-        t->involuntary = involuntary;
+        name = text_clean(now.name);
+        t = find_thread(p, now.tid);
+        g_strlcpy(t->name, name, sizeof(t->name));
+        t->new_voluntary = now.voluntary - t->voluntary;
+        t->new_involuntary = now.involuntary - t->involuntary;
+        t->voluntary = now.voluntary;
+        t->involuntary = now.involuntary;
         t->seen = TRUE;
         p->threads_known = TRUE;
     }

@@ -3,7 +3,7 @@
 # Makefile and by tests/tool/sanitised.mk.
 
 PKG_CONFIG := $(or $(PKG_CONFIG),pkg-config)
-TOOL_SOURCES += monitor/ledger.c xen/options.c
+TOOL_SOURCES += monitor/ledger.c monitor/thread-switches.c xen/options.c
 TOOL_PACKAGES += glib-2.0 ncursesw json-c xenstore
 
 $(B)/tool/%.o: TOOL_CFLAGS += -Wno-missing-field-initializers \

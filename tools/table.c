@@ -111,6 +111,28 @@ static json_object *new_seconds(double value)
     return json_object_new_double_s(value, text);
 }
 
+/* As the page has them: those of a process that is gone, too. */
+static json_object *new_threads(const VmPage *vm)
+{
+    const PulsarLedgerThread *threads = pulsar_ledger_threads(vm->snapshot);
+    json_object *list = json_object_new_array();
+    guint i;
+
+    for (i = 0; i < vmpage_header(vm)->thread_count; i++) {
+        json_object *o = json_object_new_object();
+        g_autofree char *name = text_clean(threads[i].name);
+
+        json_object_object_add(o, "name", json_object_new_string(name));
+        json_object_object_add(o, "tid", json_object_new_int(threads[i].tid));
+        json_object_object_add(o, "voluntary", json_object_new_uint64(
+                                   threads[i].voluntary));
+        json_object_object_add(o, "involuntary", json_object_new_uint64(
+                                   threads[i].involuntary));
+        json_object_array_add(list, o);
+    }
+    return list;
+}
+
 static void print_json(const VmPage *vm, const Rows *rows)
 {
     const PulsarLedgerHeader *h = vmpage_header(vm);
@@ -142,6 +164,7 @@ static void print_json(const VmPage *vm, const Rows *rows)
     json_object_object_add(o, "rows", list);
     add_counts(total, &h->total);
     json_object_object_add(o, "total", total);
+    json_object_object_add(o, "threads", new_threads(vm));
     puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
                                         JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(o);

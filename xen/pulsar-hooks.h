@@ -14,6 +14,7 @@
 #include "monitor/monitor.h"
 #include "qemu/timer.h"
 
+struct BlockDriverState;
 struct Chardev;
 struct DisplayChangeListener;
 struct QIOChannel;
@@ -23,6 +24,7 @@ struct USBEndpoint;
 struct USBPacket;
 struct VncDisplay;
 struct VncState;
+struct XenDevice;
 struct XenIOState;
 struct ioreq;
 union pixman_image;
@@ -108,6 +110,43 @@ void pulsar_watch_event(const char *path);
 void pulsar_tap_send(const char *nic);
 
 /**
+ * pulsar_xen_device_bind_event_channel: from
+ * xen_device_bind_event_channel() (hw/xen/xen-bus.c)
+ * @xendev: the PV back end
+ * @channel: its new event channel; a freed one's address may come again
+ *
+ * Main loop thread. Remembers what wakes through @channel are for.
+ */
+void pulsar_xen_device_bind_event_channel(struct XenDevice *xendev,
+                                          const void *channel);
+
+/**
+ * pulsar_xen_device_event: from xen_device_event() (hw/xen/xen-bus.c)
+ * @channel: the event channel on which the guest's front end has called
+ *
+ * The thread that serves the back end. Counts; may not block.
+ */
+void pulsar_xen_device_event(const void *channel);
+
+/**
+ * pulsar_xen_pv_evtchn_event: from xen_pv_evtchn_event()
+ * (hw/xen/xen_pvdev.c)
+ * @name: name of the PV back end whose front end has called, "vkbd-0"
+ *
+ * Main loop thread. Counts; may not block.
+ */
+void pulsar_xen_pv_evtchn_event(const char *name);
+
+/**
+ * pulsar_blk_aio_complete: from blk_aio_complete() (block/block-backend.c)
+ * @name: name of the drive whose request is done, empty when it has none
+ * @bs: what the drive's data come from, or NULL for an empty drive
+ *
+ * The drive's thread. Counts; may not block.
+ */
+void pulsar_blk_aio_complete(const char *name, struct BlockDriverState *bs);
+
+/**
  * hmp_info_wakeups: from the table of HMP commands (hmp-commands-info.hx)
  * @mon: the monitor to print to
  * @qdict: the command's arguments; it has none
@@ -119,6 +158,16 @@ void hmp_info_wakeups(Monitor *mon, const QDict *qdict);
 /* ---- xen/: waiting for the guest and serving it --------------------- */
 
 typedef void PulsarIoreqHandler(struct XenIOState *state, struct ioreq *req);
+
+/**
+ * pulsar_xen_hvm_init_pc: from xen_hvm_init_pc() (hw/i386/xen/xen-hvm.c)
+ * @shared_page: the page of synchronous requests, NULL when Xen gave no
+ *               ioreq server
+ *
+ * Called when the domain's ioreq server should be there. Exits with a
+ * sentence when it is not.
+ */
+void pulsar_xen_hvm_init_pc(const void *shared_page);
 
 /**
  * pulsar_cpu_get_ioreq: from cpu_get_ioreq() (hw/xen/xen-hvm-common.c)

@@ -136,7 +136,8 @@ static void test_known_causes(void **state)
                                        "7/backends/vif")->words, "xenstore"));
     assert_non_null(strstr(advice_find("block:linux-aio")->words, "disk"));
     assert_non_null(strstr(advice_find("tap:net0")->words, "network"));
-    assert_non_null(strstr(advice_find("evtchn:pv-backend")->words, "PV"));
+    assert_non_null(strstr(advice_find("block:ide-5632")->words, "disk"));
+    assert_non_null(strstr(advice_find("evtchn:qdisk-51712")->words, "PV"));
     assert_non_null(strstr(advice_find("qmp:libxl-cmd")->words, "monitor"));
 }
 

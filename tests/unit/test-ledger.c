@@ -343,6 +343,65 @@ static void test_move(void **state)
                                             f->copy), PULSAR_LEDGER_OK);
 }
 
+static void test_threads(void **state)
+{
+    Fixture *f = *state;
+    PulsarLedgerThread threads[PULSAR_LEDGER_THREADS + 1], *have;
+    size_t i;
+
+    memset(threads, 0, sizeof(threads));
+    for (i = 0; i <= PULSAR_LEDGER_THREADS; i++) {
+        threads[i].tid = 100 + i;
+        threads[i].voluntary = i;
+        memset(threads[i].name, 'x', sizeof(threads[i].name));
+    }
+    pulsar_ledger_set_threads(&f->l, threads, 2, START + 5);
+    assert_int_equal(header(f)->seq & 1, 0);
+    assert_int_equal(pulsar_ledger_snapshot(f->page, PULSAR_LEDGER_TOTAL_SIZE,
+                                            f->copy), PULSAR_LEDGER_OK);
+    assert_int_equal(pulsar_ledger_header(f->copy)->thread_count, 2);
+    assert_int_equal(pulsar_ledger_header(f->copy)->thread_total, 2);
+    assert_int_equal(pulsar_ledger_header(f->copy)->thread_ns, START + 5);
+    have = pulsar_ledger_threads(f->copy);
+    assert_int_equal(have[1].tid, 101);
+    assert_int_equal(have[1].voluntary, 1);
+    /* A name without its NUL gets one. */
+    assert_int_equal(strlen(have[1].name), sizeof(have[1].name) - 1);
+
+    /* More than there is room for are counted. */
+    pulsar_ledger_set_threads(&f->l, threads, PULSAR_LEDGER_THREADS + 1,
+                              START + 6);
+    assert_int_equal(header(f)->thread_count, PULSAR_LEDGER_THREADS);
+    assert_int_equal(header(f)->thread_total, PULSAR_LEDGER_THREADS + 1);
+    assert_string_equal(cause(f, PULSAR_LEDGER_UNCLAIMED)->name, "unclaimed");
+
+    /* They go along into another page. */
+    have = calloc(1, PULSAR_LEDGER_TOTAL_SIZE);
+    pulsar_ledger_move(&f->l, have);
+    free(f->page);
+    f->page = have;
+    assert_int_equal(pulsar_ledger_threads(f->page)[31].tid, 131);
+}
+
+/* Version 1.0 had no threads, whatever stands in the reserved bytes. */
+static void test_older_minor_version(void **state)
+{
+    Fixture *f = *state;
+
+    header(f)->minor = 0;
+    header(f)->thread_offset = 0;
+    header(f)->thread_size = 0;
+    header(f)->thread_max = 0;
+    header(f)->thread_count = 77;
+    assert_int_equal(pulsar_ledger_snapshot(f->page, PULSAR_LEDGER_TOTAL_SIZE,
+                                            f->copy), PULSAR_LEDGER_OK);
+    assert_int_equal(pulsar_ledger_header(f->copy)->thread_count, 0);
+
+    header(f)->minor = PULSAR_LEDGER_MINOR;
+    assert_int_equal(pulsar_ledger_snapshot(f->page, PULSAR_LEDGER_TOTAL_SIZE,
+                                            f->copy), PULSAR_LEDGER_CORRUPT);
+}
+
 static PulsarLedgerError snapshot(Fixture *f, size_t size)
 {
     return pulsar_ledger_snapshot(f->page, size, f->copy);
@@ -659,6 +718,8 @@ int main(void)
         TEST(cause_names),
         TEST(cause_overflow),
         TEST(move),
+        TEST(threads),
+        TEST(older_minor_version),
         TEST(short_page),
         TEST(other_versions),
         TEST(corrupt_header),

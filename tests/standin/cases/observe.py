@@ -2,6 +2,7 @@
 """The wake ledger through QMP, HMP, query-stats and gdb."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -67,9 +68,28 @@ def monitor(b):
             path = qmp.execute('query-wakeups')['page']
             with open(path, 'rb') as f:
                 expect(f.read(8) == b'PULSARLG', path)
+        with b.report.case('query-wakeups: context switches by thread',
+                           'fails', m):
+            threads = {t['tid']: t
+                       for t in qmp.execute('query-wakeups')['threads']}
+            now = {t.name: t for t in os.scandir(f'/proc/{m.pid}/task')}
+            expect(set(map(str, threads)) == set(now), sorted(threads))
+            before = threads[m.pid]
+            for _ in range(50):
+                m.guest.inb(STATUS)     # it sleeps before each of them
+            after = {t['tid']: t for t in
+                     qmp.execute('query-wakeups')['threads']}[m.pid]
+            with open(f'/proc/{m.pid}/status', encoding='ascii') as f:
+                status = f.read()
+            slept = int(re.search(r'^voluntary_ctxt_switches:\s*(\d+)$',
+                                  status, re.M)[1])
+            expect(before['voluntary'] < after['voluntary'] <= slept,
+                   f'{before}, {after}, {slept}')
+            expect(f'\nName:\t{after["name"]}\n' in '\n' + status, after)
         with b.report.case('info wakeups', 'fails', m):
             text = qmp.hmp('info wakeups')
             expect('pio-read:ide' in text and 'second' in text, text)
+            expect(f'({m.pid})' in text, text)
         with b.report.case('query-stats and its schema', 'fails', m):
             stats = qmp.execute('query-stats', target='vm')
             mine = [s for s in stats if s['provider'] == 'pulsar'][0]
@@ -85,6 +105,28 @@ def monitor(b):
             expect([s['name'] for s in some[0]['stats']] == ['wakes'], some)
         with b.report.case('idle after all of it', 'fails', m):
             expect(settle([m.pid], 4, 10), 'it went on running')
+
+
+@group(alone=False)
+def drives(b):
+    """Requests to a drive: by its name, or by that of its node."""
+    with b.machine(command=None) as m:
+        for name in 'disk', 'node':
+            with open(m.path(name), 'wb') as f:
+                f.truncate(65536)
+        m.start(xl_command(extra=[
+            '-drive', f'file={m.path("disk")},if=none,id=ide-0,format=raw',
+            '-blockdev', f'raw,node-name=pv,file.driver=file,'
+                         f'file.filename={m.path("node")}']))
+        qmp = m.qmp()
+        for drive, times in ('ide-0', 3), ('pv', 2):
+            with b.report.case(f'block:{drive} is what its requests wake for',
+                               'fails', m):
+                for _ in range(times):
+                    qmp.hmp(f'qemu-io {drive} "aio_read 0 4096"')
+                    qmp.hmp(f'qemu-io {drive} "aio_flush"')
+                cause = causes(qmp).get(f'block:{drive}', {})
+                expect(cause.get('events') == times, cause)
 
 
 def gdb(target, *commands):
@@ -119,4 +161,5 @@ def debugger(b):
                 expect('pio-read:ide' in text, text)
                 expect('waited for by its event channel' in text, text)
                 expect('usb=given' in text, text)
+                expect(f'({m.pid})' in text, text)
         os.unlink(core)

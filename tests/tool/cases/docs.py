@@ -195,10 +195,10 @@ def ledger_page_is_described_to_the_byte(host):
                        r'^(\d+)\|(\d+)\|(\w+)\|')):
         have = [(int(o), int(s), n) for o, s, n in
                 re.findall(row, read(*path), re.M)]
-        parts = [(0, 4096, 'header'), (77824, 4096, 'text')]
+        parts = [(0, 2048, 'header'), (77824, 4096, 'text')]
         have = [f for f in have if f not in parts]
         equal(have, want['PulsarLedgerHeader'] + want['PulsarLedgerCounts'] +
-              want['PulsarLedgerCause'] + want['PulsarLedgerRow'], path)
+              want['PulsarLedgerThread'] + want['PulsarLedgerCause'] + want['PulsarLedgerRow'], path)
 
 
 @case
@@ -211,7 +211,9 @@ def ledger_page_has_the_values_described(host):
     part = r'^\| (\d+) \| (\d+) \| (?:header|text|\d+ \w+ of \d+ bytes) \|$'
     equal(re.findall(part, read('docs', 'ledger-page.md'), re.M),
           [(str(header[p + '_offset']) if p != 'header' else '0', str(size))
-           for p, size in (('header', header['header_size']),
+           for p, size in (('header', header['thread_offset']),
+                           ('thread', header['thread_max'] *
+                            header['thread_size']),
                            ('cause', header['cause_max'] *
                             header['cause_size']),
                            ('row', header['row_max'] * header['row_size']),

@@ -239,7 +239,10 @@ def table_of_a_real_guest(host):
     with Hall(host) as hall:
         m = hall.machine()
         standin.settle([m.pid])
-        start = host.run('table', m.domid, '--json').json()['total']
+        table = host.run('table', m.domid, '--json').json()
+        start = table['total']
+        threads = {t['tid']: t for t in table['threads']}
+        check(threads[m.pid]['voluntary'] > 0, f'threads: {threads}')
         for n in range(30):
             m.guest.inb(IDE_STATUS)
         for n in range(20):
