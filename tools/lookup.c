@@ -117,8 +117,12 @@ gboolean lookup_none(GError **errp)
     return FALSE;
 }
 
-/* A stock device model that serves @what, to say so. */
-static gboolean fail_stock(const char *what, GError **errp)
+/*
+ * The page of the process that serves @what, which is not where pages are.
+ * NULL without an error when there is no such process, and with one that
+ * says so when it is a stock device model.
+ */
+static VmPage *find_served(const char *what, GError **errp)
 {
     g_autoptr(GPtrArray) dms = proc_find_dms();
     guint i;
@@ -126,20 +130,25 @@ static gboolean fail_stock(const char *what, GError **errp)
     for (i = 0; i < dms->len; i++) {
         ProcDm *dm = dms->pdata[i];
         g_autofree char *domid = g_strdup_printf("%d", dm->domid);
+        g_autofree char *path = NULL;
         g_autofree char *shown = NULL;
 
         if (strcmp(what, domid) && g_strcmp0(what, dm->name) &&
             g_strcmp0(what, dm->uuid)) {
             continue;
         }
+        path = page_of_process(dm->pid);
+        if (path) {
+            return read_page(path, errp);
+        }
         shown = text_shown(what);
         g_set_error(errp, CLI_ERROR, CLI_NO_SUCH_VM,
                     "VM '%s' keeps no ledger page in '%s': process %d serves "
                     "it, which is a stock device model or one started with "
                     "ledger=off", shown, page_rundir(), dm->pid);
-        return FALSE;
+        return NULL;
     }
-    return TRUE;
+    return NULL;
 }
 
 static gboolean is_called(const VmPage *vm, const char *name)
@@ -155,6 +164,7 @@ static VmPage *find_called(const char *name, GError **errp)
     g_autoptr(GPtrArray) unread = NULL;
     g_autofree char *shown = text_shown(name);
     VmPage *vm, *found = NULL;
+    GError *err = NULL;
     int domid;
     guint i;
 
@@ -190,8 +200,12 @@ static VmPage *find_called(const char *name, GError **errp)
             return g_ptr_array_steal_index(all, i);
         }
     }
-    if (!fail_stock(name, errp)) {
-        return NULL;
+    vm = find_served(name, &err);
+    if (vm || err) {
+        if (err) {
+            g_propagate_error(errp, err);
+        }
+        return vm;
     }
     if (unread->len) {
         g_set_error(errp, CLI_ERROR, CLI_NO_SUCH_VM,

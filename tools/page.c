@@ -225,6 +225,42 @@ pid_t page_owner(const Page *p, GHashTable *owners)
     return GPOINTER_TO_INT(g_hash_table_lookup(owners, key));
 }
 
+/* Is what this path opens a ledger page that somebody keeps? */
+static gboolean is_page(const char *path)
+{
+    char magic[sizeof(((PulsarLedgerHeader *)0)->magic)];
+    g_autoptr(Page) p = NULL;
+    struct stat st;
+
+    if (stat(path, &st) || !S_ISREG(st.st_mode) ||
+        st.st_size < (off_t)PULSAR_LEDGER_TOTAL_SIZE) {
+        return FALSE;   /* nothing else is opened */
+    }
+    p = page_open(path, NULL);
+    return p && read_part(p, magic, 0, sizeof(magic)) &&
+           !memcmp(magic, PULSAR_LEDGER_MAGIC, sizeof(magic)) &&
+           page_owned(p);
+}
+
+char *page_of_process(pid_t pid)
+{
+    g_autofree char *dir = g_strdup_printf("/proc/%d/fd", pid);
+    DIR *d = opendir(dir);
+    struct dirent *e;
+    char *path = NULL;
+
+    while (d && !path && (e = readdir(d))) {
+        path = g_build_filename(dir, e->d_name, NULL);
+        if (!is_page(path)) {
+            g_clear_pointer(&path, g_free);
+        }
+    }
+    if (d) {
+        closedir(d);
+    }
+    return path;
+}
+
 uint64_t page_now(void)
 {
     struct timespec ts;

@@ -103,4 +103,15 @@ static inline const char *page_text(const void *snapshot)
 /** page_now: CLOCK_MONOTONIC, as the times in a page. */
 uint64_t page_now(void);
 
+/**
+ * page_of_process: the ledger page that a process keeps open
+ *
+ * For those that were told by "-pulsar ledger=PATH" to keep it elsewhere.
+ * Needs the right to look into the process.
+ *
+ * Returns: a path that opens it for as long as the process lives, or NULL
+ * when it has none; to be freed by the caller.
+ */
+char *page_of_process(pid_t pid);
+
 #endif /* PULSAR_PAGE_H */

@@ -45,7 +45,7 @@ struct VmPrivate {
 struct VmSet {
     gboolean with_stock;
     GHashTable *pages;      /* domid -> Vm */
-    GHashTable *stock;      /* pid -> Vm */
+    GHashTable *found;      /* pid -> Vm, by their command lines */
     GHashTable *ours;       /* set of the pids that have a page */
     GPtrArray *vms;         /* all of them, sorted */
     guint64 searched_ns;
@@ -104,7 +104,7 @@ VmSet *vmset_new(gboolean with_stock)
 
     set->with_stock = with_stock;
     set->pages = g_hash_table_new_full(NULL, NULL, NULL, vm_free);
-    set->stock = g_hash_table_new_full(NULL, NULL, NULL, vm_free);
+    set->found = g_hash_table_new_full(NULL, NULL, NULL, vm_free);
     set->ours = g_hash_table_new(NULL, NULL);
     set->vms = g_ptr_array_new();
     set->buf = g_malloc0(PULSAR_LEDGER_TOTAL_SIZE);
@@ -116,7 +116,7 @@ void vmset_free(VmSet *set)
     if (set) {
         g_ptr_array_unref(set->vms);
         g_hash_table_unref(set->pages);
-        g_hash_table_unref(set->stock);
+        g_hash_table_unref(set->found);
         g_hash_table_unref(set->ours);
         g_clear_pointer(&set->owners, g_hash_table_unref);
         g_free(set->buf);
@@ -497,29 +497,48 @@ static gboolean find_pages(VmSet *set, GError **errp)
     return TRUE;
 }
 
-/* ---- stock device models --------------------------------------------- */
+/* ---- device models without a page in the folder ---------------------- */
 
-static void find_stock(VmSet *set)
+/* One with a page elsewhere, or a stock one; NULL when it is gone. */
+static Vm *vm_of_process(const ProcDm *dm)
+{
+    g_autofree char *path = page_of_process(dm->pid);
+    Page *page = path ? page_open(path, NULL) : NULL;
+    Proc *proc;
+    Vm *vm;
+
+    if (page) {
+        vm = vm_new(dm->domid, FALSE);
+        vm->priv->page = page;
+        return vm;
+    }
+    proc = proc_open(dm->pid);
+    if (!proc) {
+        return NULL;
+    }
+    vm = vm_new(dm->domid, TRUE);
+    vm->pid = dm->pid;
+    vm->priv->proc = proc;
+    set_names(vm, dm->name, dm->uuid);
+    return vm;
+}
+
+static void find_processes(VmSet *set)
 {
     g_autoptr(GPtrArray) dms = proc_find_dms();
     guint i;
 
     for (i = 0; i < dms->len; i++) {
         ProcDm *dm = dms->pdata[i];
-        Vm *vm = g_hash_table_lookup(set->stock, GINT_TO_POINTER(dm->pid));
-        Proc *proc;
+        Vm *vm = g_hash_table_lookup(set->found, GINT_TO_POINTER(dm->pid));
 
-        if (vm && vm->domid == dm->domid) {
+        if ((vm && vm->domid == dm->domid) ||
+            g_hash_table_contains(set->ours, GINT_TO_POINTER(dm->pid))) {
             continue;
         }
-        proc = g_hash_table_contains(set->ours, GINT_TO_POINTER(dm->pid))
-               ? NULL : proc_open(dm->pid);
-        if (proc) {
-            vm = vm_new(dm->domid, TRUE);
-            vm->pid = dm->pid;
-            vm->priv->proc = proc;
-            set_names(vm, dm->name, dm->uuid);
-            g_hash_table_insert(set->stock, GINT_TO_POINTER(dm->pid), vm);
+        vm = vm_of_process(dm);
+        if (vm) {
+            g_hash_table_insert(set->found, GINT_TO_POINTER(dm->pid), vm);
         }
     }
 }
@@ -564,6 +583,16 @@ static gboolean sample_stock(Vm *vm)
     return TRUE;
 }
 
+/* FALSE when it is gone. */
+static gboolean sample_found(VmSet *set, Vm *vm)
+{
+    if (vm->stock) {
+        return sample_stock(vm);
+    }
+    sample_page(set, vm);
+    return page_owned(vm->priv->page);
+}
+
 /* ---- all of them ----------------------------------------------------- */
 
 static void sum_up(Vm *vm)
@@ -595,7 +624,7 @@ gboolean vmset_sample(VmSet *set, GError **errp)
 {
     guint64 now_ns = page_now();
     GHashTableIter it;
-    gpointer value;
+    gpointer pid, value;
 
     g_ptr_array_set_size(set->vms, 0);
     g_hash_table_remove_all(set->ours);
@@ -614,13 +643,12 @@ gboolean vmset_sample(VmSet *set, GError **errp)
     if (set->with_stock &&
         (!set->searched_ns || now_ns - set->searched_ns >= SEARCH_NS)) {
         set->searched_ns = now_ns;
-        find_stock(set);
+        find_processes(set);
     }
-    g_hash_table_iter_init(&it, set->stock);
-    while (g_hash_table_iter_next(&it, NULL, &value)) {
-        if (sample_stock(value) &&
-            !g_hash_table_contains(set->ours,
-                                   GINT_TO_POINTER(((Vm *)value)->pid))) {
+    g_hash_table_iter_init(&it, set->found);
+    while (g_hash_table_iter_next(&it, &pid, &value)) {
+        if (sample_found(set, value) &&
+            !g_hash_table_contains(set->ours, pid)) {
             g_ptr_array_add(set->vms, value);
         } else {
             g_hash_table_iter_remove(&it);

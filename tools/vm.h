@@ -68,7 +68,8 @@ typedef struct VmSet VmSet;
 
 /**
  * vmset_new: watch this host
- * @with_stock: also list device models that keep no page
+ * @with_stock: also list device models that keep no page, and those that keep
+ *              it elsewhere
  */
 VmSet *vmset_new(gboolean with_stock);
 

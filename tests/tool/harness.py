@@ -153,12 +153,16 @@ class Host:
             dm.say('name ' + name)
         return dm.say(*lines)
 
-    def stock(self, domid, name='stock', args=()):
-        """A device model without a page, known by its command line only."""
-        dm = Dm('-', domid, ['-xen-domid', str(domid), '-name', name, *args],
-                argv0='/usr/lib/xen/bin/qemu-system-i386', start=None)
+    def process(self, domid, name, path, args=(), start=None):
+        """A process with the command line of a device model."""
+        dm = Dm(path, domid, ['-xen-domid', str(domid), '-name', name, *args],
+                argv0='/usr/lib/xen/bin/qemu-system-i386', start=start)
         self.dms.append(dm)
         return dm
+
+    def stock(self, domid, name='stock', args=()):
+        """A device model without a page, known by its command line only."""
+        return self.process(domid, name, '-', args)
 
     def start(self, *args, env=(), prefix=(), **more):
         return subprocess.Popen([*prefix, self.tool, *map(str, args)],

@@ -122,6 +122,27 @@ def top_of_a_stock_device_model_counts_switches(host):
 
 
 @case
+def a_page_elsewhere_is_found(host):
+    """As with -pulsar ledger=PATH: by the process that keeps it open."""
+    path = os.path.join(host.dir, 'elsewhere')
+    dm = host.process(31019, 'away', path, start=95)
+    dm.say('name away', 'wake timer:x 3')
+    with Watch(host, 2, args=('-D', '31019')) as top:
+        vm = top.look(1)[31019]
+        equal((vm['kind'], vm['name'], vm['pid'], vm['state']),
+              ('pulsar', 'away', dm.pid, 'running'), 'identity')
+        dm.say('wake pio-read:ide 5')
+        vm = top.look(1)[31019]
+        equal((vm['main_loop_wakes'], vm['top_cause']), (5, 'pio-read:ide'),
+              'counts')
+    for word in 'away', '31019':
+        table = host.run('table', word, '--json').json()
+        equal((table['domid'], table['total']['wakes']), (31019, 8), word)
+    dm.crash()
+    host.run('top', '--once', '-d', 0.1, '-D', '31019', code=NO_SUCH_VM)
+
+
+@case
 def top_names_threads(host):
     """What wakes beside the main loop is put down to the thread's name."""
     dm = host.dm(5, name='web')
