@@ -6,16 +6,113 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
+#include "qemu/main-loop.h"
 #include "qobject/qdict.h"
 #include "system/block-backend.h"
 #include "system/blockdev.h"
+#include "system/runstate.h"
 #include "hw/ide/ahci-pci.h"
+#include "hw/ide/ide-bus.h"
+#include "hw/ide/ide-dev.h"
 #include "hw/xen/pulsar/gates.h"
 
 #define AHCI_ID     "pulsar-dvd"
 #define AHCI_PORTS  6
 
 static unsigned ahci_ports_used;
+static GString *left_out_names;     /* by dvd=loaded */
+
+/* ---- away when empty --------------------------------------------------- */
+
+/* Only an IDE drive can still be taken away when a state is loaded. */
+bool pulsar_gate_dvd_decides(ObjectClass *oc)
+{
+    return !runstate_check(RUN_STATE_INMIGRATE) ||
+           !object_class_dynamic_cast(oc, "ide-cd");
+}
+
+void pulsar_gate_dvd_left_out(const char *name)
+{
+    if (pulsar_gate_value(PULSAR_OPTION_DVD) == PULSAR_VALUE_LOADED) {
+        left_out_names = left_out_names ?: g_string_new(NULL);
+        g_string_append_printf(left_out_names, "%s+", name ?: "");
+    }
+}
+
+const char *pulsar_gate_dvd_names(void)
+{
+    return left_out_names ? left_out_names->str : "";
+}
+
+static const char *cd_name(DeviceState *dev)
+{
+    BlockBackend *blk = IDE_DEVICE(dev)->conf.blk;
+
+    return dev->id ?: blk ? blk_name(blk) : "";
+}
+
+/* The rest of take_away(), out of the coroutine that loads the state. */
+static void delete_drive(void *opaque)
+{
+    IDEDevice *drive = opaque;
+    BlockBackend *blk = drive->conf.blk;
+
+    drive->conf.blk = NULL;
+    blk_detach_dev(blk, DEVICE(drive));
+    monitor_remove_blk(blk);
+    blk_unref(blk);
+    object_unparent(OBJECT(drive));
+}
+
+/* As the guest sees it, it was never there. */
+static void take_away(DeviceState *dev)
+{
+    IDEBus *bus = IDE_BUS(qdev_get_parent_bus(dev));
+    IDEDevice *drive = IDE_DEVICE(dev);
+    bool second = drive == bus->slave;
+
+    *(second ? &bus->slave : &bus->master) = NULL;
+    bus->ifs[second].blk = NULL;
+    aio_bh_schedule_oneshot(qemu_get_aio_context(), delete_drive, drive);
+}
+
+static int collect_cd(Object *obj, void *opaque)
+{
+    if (object_dynamic_cast(obj, "ide-cd")) {
+        g_ptr_array_add(opaque, obj);
+    }
+    return 0;
+}
+
+void pulsar_gate_dvd_restored(const char *names)
+{
+    g_auto(GStrv) list = g_strsplit(names, "+", -1);
+    g_autoptr(GPtrArray) drives = g_ptr_array_new();
+    guint i, k;
+
+    if (pulsar_gate_value(PULSAR_OPTION_DVD) != PULSAR_VALUE_LOADED) {
+        return;     /* it is refused in a moment */
+    }
+    object_child_foreach_recursive(object_get_root(), collect_cd, drives);
+    for (i = 0; list[i] && list[i + 1]; i++) {
+        for (k = 0; k < drives->len; k++) {
+            DeviceState *dev = drives->pdata[k];
+
+            if (g_str_equal(cd_name(dev), list[i])) {
+                pulsar_gate_left_out(PULSAR_OPTION_DVD, list[i], "the CD "
+                                     "drive '%s', as when it was saved,",
+                                     list[i]);
+                pulsar_gate_altered(PULSAR_OPTION_DVD);
+                pulsar_gate_dvd_left_out(list[i]);
+                g_ptr_array_remove_index(drives, k);
+                take_away(dev);
+                break;
+            }
+        }
+    }
+}
+
+/* ---- on AHCI ------------------------------------------------------------ */
 
 /* An IDE CD drive of its own for a drive; the controller comes with it. */
 static void defer_to_ahci(QDict *device, bool from_json)
@@ -51,7 +148,9 @@ const QDict *pulsar_gate_dvd_device(ObjectClass *oc, const QDict *device,
 {
     const char *bus = qdict_get_try_str(device, "bus");
 
+    /* A drive of IDE cannot be added to a machine that runs; QEMU says so. */
     if (pulsar_gate_value(PULSAR_OPTION_DVD) != PULSAR_VALUE_AHCI ||
+        phase_check(PHASE_MACHINE_READY) ||
         !object_class_dynamic_cast(oc, "ide-cd") ||
         (bus && !strstart(bus, "ide.", NULL))) {
         return device;
@@ -77,9 +176,12 @@ static void board_drive(BlockBackend *blk, DriveInfo *dinfo)
         dinfo->type = IF_NONE;
         defer_to_ahci(device, false);
     } else if (value == PULSAR_VALUE_CLOSED ||
-               (value == PULSAR_VALUE_LOADED && !blk_bs(blk))) {
+               (value == PULSAR_VALUE_LOADED && !blk_bs(blk) &&
+                (dinfo->type != IF_IDE ||
+                 !runstate_check(RUN_STATE_INMIGRATE)))) {
         monitor_remove_blk(blk);
         blk_unref(blk);
+        pulsar_gate_dvd_left_out(name);
         pulsar_gate_left_out(PULSAR_OPTION_DVD, name, "the CD drive '%s'",
                              name);
         pulsar_gate_altered(PULSAR_OPTION_DVD);

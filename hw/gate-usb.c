@@ -28,6 +28,10 @@
 static bool bus_deferred;       /* a controller comes after all devices */
 static unsigned viewers_now;
 
+/* Tablets that the command line asks for and usb_tablet=false keeps away. */
+static GQueue tablets_away = G_QUEUE_INIT;
+static DeviceState *own_tablet; /* the one that the option has added */
+
 static bool is_controller(ObjectClass *oc)
 {
     return object_class_dynamic_cast(oc, TYPE_PCI_DEVICE) &&
@@ -206,6 +210,9 @@ bool pulsar_usb_parse(const char *cmdline)
     }
     pulsar_gate_left_out(id, NULL, "-usbdevice %s", cmdline);
     pulsar_gate_altered(id);
+    if (id == PULSAR_OPTION_USB_TABLET) {
+        pulsar_gate_usb_tablet_left_out(NULL);
+    }
     return true;
 }
 
@@ -293,7 +300,7 @@ static bool has_usb_bus(void)
     return object_resolve_path_type("", TYPE_USB_BUS, &several) || several;
 }
 
-static bool has_tablet(void)
+bool pulsar_gate_usb_has_tablet(void)
 {
     g_autoptr(GPtrArray) tablets = find_tablets();
 
@@ -307,12 +314,115 @@ static bool wants_tablet(void)
     return value == PULSAR_VALUE_TRUE || value == PULSAR_VALUE_VIEWER;
 }
 
-static bool add_tablet(Error **errp)
+static QDict *plain_tablet(void)
 {
-    g_autoptr(QDict) device = qdict_new();
+    QDict *device = qdict_new();
 
     qdict_put_str(device, "driver", TABLET);
-    return pulsar_gate_create(device, false, errp);
+    return device;
+}
+
+void pulsar_gate_usb_tablet_left_out(const QDict *device)
+{
+    g_queue_push_tail(&tablets_away, device ? qdict_clone_shallow(device) :
+                                              plain_tablet());
+}
+
+static bool add_tablet(Error **errp)
+{
+    g_autoptr(GPtrArray) tablets = NULL;
+    g_autoptr(QDict) device = plain_tablet();
+
+    if (!pulsar_gate_create(device, false, errp)) {
+        return false;
+    }
+    tablets = find_tablets();
+    own_tablet = tablets->pdata[0];
+    pulsar_gate_altered(PULSAR_OPTION_USB_TABLET);
+    return true;
+}
+
+/* What it takes to make this one again, in the same place. */
+static QDict *describe_tablet(DeviceState *dev)
+{
+    static const char version[] = "usb_version";
+    QDict *device = qdict_new();
+
+    qdict_put_str(device, "driver", object_get_typename(OBJECT(dev)));
+    if (dev->id) {
+        qdict_put_str(device, "id", dev->id);
+    }
+    qdict_put_str(device, "bus", qdev_get_parent_bus(dev)->name);
+    qdict_put_str(device, "port", USB_DEVICE(dev)->port->path);
+    if (object_property_find(OBJECT(dev), version)) {
+        qdict_put_int(device, version,
+                      object_property_get_uint(OBJECT(dev), version,
+                                               &error_abort));
+    }
+    return device;
+}
+
+/* Has it values that are not strings, as in JSON? */
+static bool is_typed(const QDict *device)
+{
+    const QDictEntry *e;
+
+    for (e = qdict_first(device); e; e = qdict_next(device, e)) {
+        if (qobject_type(qdict_entry_value(e)) != QTYPE_QSTRING) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Makes the tablets again that were taken away. */
+static bool bring_tablets(Error **errp)
+{
+    QDict *device;
+
+    while ((device = g_queue_peek_head(&tablets_away))) {
+        if (!pulsar_gate_create(device, is_typed(device), errp)) {
+            return false;
+        }
+        g_queue_pop_head(&tablets_away);
+        qobject_unref(device);
+    }
+    if (!own_tablet) {
+        pulsar_gate_unaltered(PULSAR_OPTION_USB_TABLET);
+    }
+    return true;
+}
+
+/*
+ * Takes the tablets away for good, so that the guest's pointer is the mouse
+ * again and a saved state has none either.
+ */
+static bool take_tablets(Error **errp)
+{
+    ERRP_GUARD();
+    g_autoptr(GPtrArray) tablets = find_tablets();
+    guint i;
+
+    for (i = 0; i < tablets->len; i++) {
+        DeviceState *dev = tablets->pdata[i];
+        g_autoptr(QDict) device = describe_tablet(dev);
+
+        qdev_unplug(dev, errp);
+        if (*errp) {
+            return false;
+        }
+        if (dev == own_tablet) {
+            own_tablet = NULL;
+        } else {
+            pulsar_gate_usb_tablet_left_out(device);
+        }
+    }
+    if (g_queue_is_empty(&tablets_away)) {
+        pulsar_gate_unaltered(PULSAR_OPTION_USB_TABLET);
+    } else {
+        pulsar_gate_altered(PULSAR_OPTION_USB_TABLET);
+    }
+    return true;
 }
 
 void pulsar_gate_usb_before_deferred(void)
@@ -327,9 +437,9 @@ void pulsar_gate_usb_done(void)
     g_autofree char *why = pulsar_gate_why(PULSAR_OPTION_USB_TABLET);
     Error *err = NULL;
 
-    if (wants_tablet() && !has_tablet()) {
+    bus_deferred = false;
+    if (wants_tablet() && !pulsar_gate_usb_has_tablet()) {
         info_report("a USB tablet is added: %s", why);
-        pulsar_gate_altered(PULSAR_OPTION_USB_TABLET);
         if (!add_tablet(&err)) {
             error_reportf_err(err, "%s: ", why);
             exit(1);
@@ -341,7 +451,12 @@ void pulsar_gate_usb_done(void)
 
 bool pulsar_gate_usb_tablet_changed(Error **errp)
 {
-    if (wants_tablet() && !has_tablet() && !add_tablet(errp)) {
+    if (pulsar_gate_closed(PULSAR_OPTION_USB_TABLET)) {
+        return take_tablets(errp);
+    }
+    if (!bring_tablets(errp) ||
+        (wants_tablet() && !pulsar_gate_usb_has_tablet() &&
+         !add_tablet(errp))) {
         return false;
     }
     return plug_tablets(tablet_wanted(), errp);

@@ -18,8 +18,11 @@
 #define SECTION  "pulsar-gates"
 
 typedef struct GatesState {
-    uint8_t text[256];      /* "usb=xhci,dvd=ahci", NUL padded */
+    uint8_t text[256];      /* "usb=xhci,dvd=ahci", NUL padded; see below */
 } GatesState;
+
+/* Not an option: the drives that dvd=loaded has left out, see gate-dvd.c. */
+#define NO_DRIVES  "no-drives"
 
 static GatesState state;
 static unsigned altered;    /* a bit for each PulsarOptionId */
@@ -30,12 +33,21 @@ void pulsar_gate_altered(PulsarOptionId id)
     altered |= 1u << id;
 }
 
-/* What an option has made of the hardware; plugging by viewers is no change. */
+void pulsar_gate_unaltered(PulsarOptionId id)
+{
+    altered &= ~(1u << id);
+}
+
+/*
+ * What an option has made of the hardware. The tablet may come and go while
+ * the guest runs: what counts is whether it is there.
+ */
 static const char *hardware_text(PulsarOptionId id)
 {
-    return id == PULSAR_OPTION_USB_TABLET &&
-           pulsar_gate_value(id) == PULSAR_VALUE_VIEWER ? "true" :
-           pulsar_options_text(pulsar_options(), id);
+    if (id == PULSAR_OPTION_USB_TABLET) {
+        return pulsar_gate_usb_has_tablet() ? "true" : "false";
+    }
+    return pulsar_options_text(pulsar_options(), id);
 }
 
 static bool state_needed(void *opaque)
@@ -54,6 +66,10 @@ static int state_pre_save(void *opaque)
                                    pulsar_option_table[id].name,
                                    hardware_text(id));
         }
+    }
+    if (*pulsar_gate_dvd_names()) {
+        g_string_append_printf(text, "," NO_DRIVES "=%s",
+                               pulsar_gate_dvd_names());
     }
     memset(state.text, 0, sizeof(state.text));
     g_strlcpy((char *)state.text, text->str, sizeof(state.text));
@@ -102,11 +118,15 @@ static bool find_difference(const char *saved, PulsarOptionId *ret_id,
 
 static int compare(const char *saved)
 {
+    const char *drives = strstr(saved, "," NO_DRIVES "=");
     g_autofree char *how = NULL;
     g_autofree char *why = NULL;
     PulsarOptionId id;
 
     checked = true;
+    if (drives) {
+        pulsar_gate_dvd_restored(drives + strlen("," NO_DRIVES "="));
+    }
     if (!find_difference(saved, &id, &how)) {
         return 0;
     }

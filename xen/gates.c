@@ -36,6 +36,12 @@ typedef struct Deferred {
     const char *usbdevice;  /* in place of @device */
 } Deferred;
 
+/* Which option closes all that uses a back end. */
+typedef struct BackEnds {
+    GHashTable *unused;     /* names that only closed devices have */
+    GHashTable *used;
+} BackEnds;
+
 static GHashTable *left_out;    /* name -> PulsarOptionId */
 static GHashTable *board_init;  /* MachineClass -> its own BoardInit */
 static GQueue deferred = G_QUEUE_INIT;
@@ -169,7 +175,7 @@ static bool is_empty_cd(ObjectClass *oc, const QDict *device,
 {
     *ret_id = PULSAR_OPTION_DVD;
     return pulsar_gate_value(PULSAR_OPTION_DVD) == PULSAR_VALUE_LOADED &&
-           !phase_check(PHASE_MACHINE_READY) &&
+           !phase_check(PHASE_MACHINE_READY) && pulsar_gate_dvd_decides(oc) &&
            pulsar_gate_is_cd(oc, device) && !is_loaded(device);
 }
 
@@ -199,10 +205,49 @@ static bool is_closed(ObjectClass *oc, const QDict *device,
 
 /* ---- back ends of closed devices -------------------------------------- */
 
-typedef struct BackEnds {
-    GHashTable *unused;     /* names that only closed devices have */
-    GHashTable *used;
-} BackEnds;
+/* Who uses which chardev by "chardev:NAME"; which gate, is known later. */
+static GPtrArray *port_ends[PULSAR_OPTION__MAX], *other_ends;
+
+static void note_end(GPtrArray **ends, const char *name)
+{
+    if (!*ends) {
+        *ends = g_ptr_array_new_with_free_func(g_free);
+    }
+    g_ptr_array_add(*ends, g_strdup(name));
+}
+
+void pulsar_add_device_config(bool serial, bool parallel, const char *cmdline)
+{
+    const char *name;
+
+    if (strstart(cmdline, "chardev:", &name)) {
+        note_end(serial ? &port_ends[PULSAR_OPTION_SERIAL] :
+                 parallel ? &port_ends[PULSAR_OPTION_PARALLEL] : &other_ends,
+                 name);
+    }
+}
+
+/* Adds what pulsar_add_device_config() has noted. */
+static void note_ports(BackEnds *ends)
+{
+    PulsarOptionId id;
+    guint i;
+
+    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
+        for (i = 0; port_ends[id] && i < port_ends[id]->len; i++) {
+            char *name = g_strdup(port_ends[id]->pdata[i]);
+
+            if (pulsar_gate_closed(id)) {
+                g_hash_table_insert(ends->unused, name, GINT_TO_POINTER(id));
+            } else {
+                g_hash_table_add(ends->used, name);
+            }
+        }
+    }
+    for (i = 0; other_ends && i < other_ends->len; i++) {
+        g_hash_table_add(ends->used, g_strdup(other_ends->pdata[i]));
+    }
+}
 
 /* Notes which back ends a device of the command line has. */
 static int note_back_ends(void *opaque, QemuOpts *opts, Error **errp)
@@ -256,7 +301,9 @@ static void drop_back_ends(BackEnds *ends, const char *list)
     while (g_hash_table_iter_next(&iter, &name, &id)) {
         QemuOpts *opts = qemu_opts_find(qemu_find_opts(list), name);
 
-        if (opts && !g_hash_table_contains(ends->used, name)) {
+        /* What is shared may have users that only its mux knows. */
+        if (opts && !g_hash_table_contains(ends->used, name) &&
+            !qemu_opt_get_bool(opts, "mux", false)) {
             pulsar_gate_left_out(GPOINTER_TO_INT(id), name, "-%s '%s'", list,
                                  (char *)name);
             close_handed_over(opts);
@@ -293,6 +340,7 @@ static void drop_unused(void)
     };
 
     qemu_opts_foreach(qemu_find_opts("device"), note_back_ends, &ends, NULL);
+    note_ports(&ends);
     pulsar_gate_monitor_init(ends.unused, ends.used);
     drop_back_ends(&ends, "chardev");
     if (pulsar_gate_closed(PULSAR_OPTION_DVD)) {
@@ -350,6 +398,12 @@ const QDict *pulsar_qdev_device_add_from_qdict(const QDict *device,
                              name ?: "", name ? "'" : "");
         pulsar_gate_altered(id);
         usb_left_out |= id == PULSAR_OPTION_USB;
+        if (id == PULSAR_OPTION_USB_TABLET) {
+            pulsar_gate_usb_tablet_left_out(device);
+        } else if (id == PULSAR_OPTION_DVD) {
+            pulsar_gate_dvd_left_out(name ?: qdict_get_try_str(device,
+                                                               "drive"));
+        }
         remove_back_ends(device, id);
         return NULL;
     }
@@ -364,6 +418,10 @@ const QDict *pulsar_qdev_device_add_from_qdict(const QDict *device,
     if (ret && ret != device) {
         last = (QDict *)ret;
     }
+    if (!ret && phase_check(PHASE_MACHINE_READY)) {
+        error_setg(errp, "%s cannot be added to this VM: it was left out, and "
+                   "the log says why", driver);
+    }
     return ret;
 }
 
@@ -371,6 +429,7 @@ void pulsar_gate_defer(QDict *device, bool from_json)
 {
     Deferred *d = g_new0(Deferred, 1);
 
+    assert(!phase_check(PHASE_MACHINE_READY));
     d->device = device;
     d->from_json = from_json;
     g_queue_push_tail(&deferred, d);

@@ -68,6 +68,9 @@ bool pulsar_gate_is_left_out(const char *name, PulsarOptionId *ret_id);
  */
 void pulsar_gate_altered(PulsarOptionId id);
 
+/** pulsar_gate_unaltered: as far as @id goes, now it is. */
+void pulsar_gate_unaltered(PulsarOptionId id);
+
 /**
  * pulsar_gate_defer: create a device after all that the command line names
  * @device: "driver" and properties; owned by the callee from now on
@@ -122,6 +125,17 @@ bool pulsar_gate_usb_is(ObjectClass *oc);
 /** pulsar_gate_usb_is_tablet: is it a USB tablet? */
 bool pulsar_gate_usb_is_tablet(ObjectClass *oc);
 
+/** pulsar_gate_usb_has_tablet: is there one, plugged in or not? */
+bool pulsar_gate_usb_has_tablet(void);
+
+/**
+ * pulsar_gate_usb_tablet_left_out: usb_tablet=false keeps one from the guest
+ * @device: "driver" and properties, or NULL for -usbdevice's
+ *
+ * It comes back when the option changes.
+ */
+void pulsar_gate_usb_tablet_left_out(const QDict *device);
+
 /** pulsar_gate_usb_before_deferred: defer what the tablet will need. */
 void pulsar_gate_usb_before_deferred(void);
 
@@ -152,6 +166,23 @@ void pulsar_gate_vnc_idle_changed(void);
 
 /** pulsar_gate_dvd_board: take the board's own drives off it, or away. */
 void pulsar_gate_dvd_board(void);
+
+/**
+ * pulsar_gate_dvd_decides: is dvd=loaded to be decided about now?
+ *
+ * It is when the guest is started. A guest that is restored keeps the drives
+ * that it was started with, which pulsar_gate_dvd_restored() is told.
+ */
+bool pulsar_gate_dvd_decides(ObjectClass *oc);
+
+/** pulsar_gate_dvd_left_out: dvd=loaded has left out a drive, or NULL. */
+void pulsar_gate_dvd_left_out(const char *name);
+
+/** pulsar_gate_dvd_names: the names of these, each with a "+", or "". */
+const char *pulsar_gate_dvd_names(void);
+
+/** pulsar_gate_dvd_restored: take away what was not there, likewise. */
+void pulsar_gate_dvd_restored(const char *names);
 
 /**
  * pulsar_gate_dvd_device: look at a CD drive

@@ -7,6 +7,7 @@
 #include "qapi/error.h"
 #include "qapi/qapi-commands-block.h"
 #include "qapi/qapi-commands-pulsar.h"
+#include "qemu/error-report.h"
 #include "system/block-backend.h"
 #include "system/blockdev.h"
 #include "gates.h"
@@ -65,6 +66,7 @@ static PulsarSetResult *eject_all(Error **errp)
     ret->note = g_strdup_printf("%u of the CD drives had a medium, and it is "
                                 "out; the drives themselves go at the next "
                                 "start", ejected);
+    info_report("options: dvd=none while the guest runs: %s", ret->note);
     return ret;
 }
 
@@ -93,7 +95,7 @@ PulsarSetResult *qmp_pulsar_set(const char *key, const char *value,
     PulsarOptionId id;
 
     if (g_str_equal(key, pulsar_option_table[PULSAR_OPTION_DVD].name) &&
-        g_str_equal(value, "none") && !pulsar_gate_closed(PULSAR_OPTION_DVD)) {
+        !g_ascii_strcasecmp(value, "none") && !pulsar_gate_closed(PULSAR_OPTION_DVD)) {
         return eject_all(errp);
     }
     if (!pulsar_options_set_running(key, value, &id, errp)) {

@@ -48,29 +48,43 @@ static bool read_platform(struct xs_handle *xs, const char *home,
     return true;
 }
 
-/* The UUID is the last part of the path in DOMAIN/vm. */
-static char *read_uuid(struct xs_handle *xs, const char *home)
+/* A node that need not be there: @ret_value is NULL then. */
+static bool read_home(struct xs_handle *xs, const char *home,
+                      const char *node, char **ret_value, char **ret_error)
 {
-    g_autofree char *path = g_strdup_printf("%s/vm", home);
-    char *vm = read_node(xs, path, NULL);
-    char *uuid = NULL;
+    g_autofree char *path = g_strdup_printf("%s/%s", home, node);
+    char *value = read_node(xs, path, NULL);
 
-    if (vm && g_str_has_prefix(vm, "/vm/")) {
-        /* A domain that is migrated to its own host has "-1" behind it. */
-        uuid = g_strndup(vm + strlen("/vm/"), 36);
+    if (!value && errno != ENOENT) {
+        *ret_error = g_strdup_printf("xenstore %s cannot be read: %s", path,
+                                     strerror(errno));
+        return false;
     }
-    free(vm);
-    return uuid;
+    *ret_value = g_strdup(value);
+    free(value);
+    return true;
 }
 
-static char *read_name(struct xs_handle *xs, const char *home)
+/* By which names pulsar.conf may call the VM. */
+static bool read_names(struct xs_handle *xs, const char *home,
+                       char **ret_name, char **ret_uuid, char **ret_error)
 {
-    g_autofree char *path = g_strdup_printf("%s/name", home);
-    char *value = read_node(xs, path, NULL);
-    char *name = g_strdup(value);
+    g_autofree char *name = NULL;
+    g_autofree char *vm = NULL;
 
-    free(value);
-    return name;
+    if (!read_home(xs, home, "name", &name, ret_error) ||
+        !read_home(xs, home, "vm", &vm, ret_error)) {
+        return false;
+    }
+    /*
+     * The UUID is the last part of the path there. A domain that is migrated
+     * to its own host has "-1" behind it.
+     */
+    if (vm && g_str_has_prefix(vm, "/vm/")) {
+        *ret_uuid = g_strndup(vm + strlen("/vm/"), 36);
+    }
+    *ret_name = g_steal_pointer(&name);
+    return true;
 }
 
 bool pulsar_options_add_xenstore(PulsarOptions *o, unsigned domid,
@@ -87,11 +101,8 @@ bool pulsar_options_add_xenstore(PulsarOptions *o, unsigned domid,
                                      strerror(errno));
         return false;
     }
-    ok = read_platform(xs, home, o, ret_error);
-    if (ok) {
-        *ret_name = read_name(xs, home);
-        *ret_uuid = read_uuid(xs, home);
-    }
+    ok = read_platform(xs, home, o, ret_error) &&
+         read_names(xs, home, ret_name, ret_uuid, ret_error);
     xs_close(xs);
     return ok;
 }

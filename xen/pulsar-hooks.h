@@ -527,6 +527,18 @@ void gui_setup_refresh(struct DisplayState *ds);
 /* ---- gates: hardware that the options close or move ------------------ */
 
 /**
+ * pulsar_add_device_config: from add_device_config() (system/vl.c)
+ * @serial: it is for -serial
+ * @parallel: it is for -parallel
+ * @cmdline: the argument of one of these or of -gdb, -debugcon and the like
+ *
+ * Called while the command line is read; the defaults come after it. Notes
+ * who uses the back end that "chardev:…" names.
+ */
+void pulsar_add_device_config(bool serial, bool parallel,
+                              const char *cmdline);
+
+/**
  * pulsar_serial_parse: from serial_parse() (system/vl.c)
  * @devname: the argument of -serial, given or by default
  *

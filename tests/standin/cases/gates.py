@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The gates: each option, from each source, against each way of asking."""
 
+import contextlib
+import ctypes
 import os
 import re
 import socket
+import struct
+import subprocess
+import threading
 import uuid
 
 import standin
@@ -13,6 +18,7 @@ from . import group
 from .state import save
 
 VM_UUID = str(uuid.uuid4())
+CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 1 << 18
 
 
 def plain(extra=(), nodefaults=True, nographic=False, qmp=True):
@@ -72,12 +78,12 @@ class Row:
     """An option, the values that close it, and the ways to ask for what it
     closes: name -> (arguments, devices in the tree)."""
 
-    def __init__(self, name, key, value, ways, added=()):
+    def __init__(self, name, key, value, ways, kinds=()):
         self.name = name
         self.key = key
         self.value = value
         self.ways = ways
-        self.added = added      # (driver, properties) for device_add
+        self.kinds = kinds      # (base type, pattern): what it keeps away
 
 
 def ways(*rows):
@@ -122,7 +128,8 @@ ROWS = (
             '[chardev "back"]', '  backend = "null"',
             '[device]', '  driver = "isa-serial"', '  chardev = "back"'),
          'isa-serial'),
-    ), (('pci-serial', {}),)),
+    ), (('isa-serial', ''), ('pci-device', 'pci-serial'),
+        ('usb-serial-dev', ''))),
     Row('parallel', 'parallel', 'none', ways(
         ('-parallel null', ['-parallel', 'null'], 'isa-parallel'),
         ('-parallel chardev:', [*CHARDEV, '-parallel', 'chardev:back'],
@@ -139,7 +146,7 @@ ROWS = (
             '[chardev "back"]', '  backend = "null"',
             '[device]', '  driver = "isa-parallel"', '  chardev = "back"'),
          'isa-parallel'),
-    )),
+    ), (('isa-parallel', ''),)),
     Row('usb', 'usb', 'false', ways(
         ('-usb', ['-usb'], 'piix3-usb-uhci'),
         ('-machine usb=on', ['-machine', 'usb=on'], 'piix3-usb-uhci'),
@@ -177,7 +184,7 @@ ROWS = (
             '[machine]', '  usb = "on"',
             '[device "k"]', '  driver = "usb-kbd"'),
          'piix3-usb-uhci usb-kbd'),
-    ), (('usb-ehci', {}), ('nec-usb-xhci', {}))),
+    ), (('usb-device', ''), ('pci-device', '[ueox]hci|usb'))),
     Row('usb_tablet', 'usb_tablet', 'false', ways(
         ('-usbdevice tablet', ['-usbdevice', 'tablet'], 'usb-tablet'),
         ('-device usb-tablet', ['-usb', '-device', 'usb-tablet,port=2'],
@@ -188,7 +195,7 @@ ROWS = (
         ('-readconfig', ReadConfig(
             '[machine]', '  usb = "on"',
             '[device "t"]', '  driver = "usb-tablet"'), 'usb-tablet'),
-    ), (('usb-tablet', {}),)),
+    ), (('usb-device', 'tablet'),)),
     Row('dvd', 'dvd', 'none', ways(
         ('-cdrom', ['-cdrom', '{folder}/cd.iso'], 'ide-cd'),
         ('-drive media=cdrom', ['-drive', 'media=cdrom,id=cd'], 'ide-cd'),
@@ -214,7 +221,7 @@ ROWS = (
         ('-readconfig', ReadConfig(
             '[drive "cd"]', '  if = "none"', '  media = "cdrom"',
             '[device]', '  driver = "ide-cd"', '  drive = "cd"'), 'ide-cd'),
-    )),
+    ), (('ide-cd', ''), ('scsi-cd', ''))),
 )
 
 
@@ -302,33 +309,102 @@ def refusal(machine, command, **arguments):
     raise Failure(f'{command} {arguments} was done, it answered {answer!r}')
 
 
+def all_kinds(machine, row):
+    """Every type of device of this build that the option keeps away."""
+    found = []
+    for base, pattern in row.kinds:
+        for kind in machine.qmp().execute('qom-list-types', implements=base,
+                                          abstract=False):
+            if re.search(pattern, kind['name']):
+                found.append(kind['name'])
+    expect(found, 'this build has none')
+    return sorted(set(found))
+
+
 def hotplug_refused(b, row):
-    """device_add by QMP and by HMP, and chardev-add before it."""
-    for driver, properties in row.added:
-        with b.report.case(f'{row.name}={row.value} holds against device_add '
-                           f'{driver}', 'fails'), \
+    """device_add of each kind, by QMP and by HMP."""
+    with b.report.case(f'{row.name}={row.value} holds against device_add of '
+                       'every kind', 'fails'), \
+            b.machine(command=None) as m:
+        start(m, row, from_xenstore, row.value,
+              UHCI if row.name in ('usb_tablet', 'serial') else ())
+        q = m.qmp()
+        before = q.hmp('info qtree')
+        kinds = all_kinds(m, row)
+        b.report.say(f'{row.name}: {" ".join(kinds)}')
+        reason = f'cannot be added to this VM: {row.name}={row.value} (xenst'
+        for driver in kinds:
+            told = refusal(m, 'device_add', driver=driver, id='late')
+            expect(reason in told, f'QMP says {told!r} to {driver}')
+            told = q.hmp(f'device_add {driver},id=late')
+            expect(reason in told, f'HMP says {told!r} to {driver}')
+        expect(q.hmp('info qtree') == before, 'something has changed')
+
+
+def back_ends_refused(b):
+    """The same with a back end that the running machine was given."""
+    serial, dvd = (next(r for r in ROWS if r.name == name)
+                   for name in ('serial', 'dvd'))
+    with b.report.case('serial=none holds against chardev-add and '
+                       'device_add', 'fails'), b.machine(command=None) as m:
+        start(m, serial, from_xenstore, 'none', UHCI)
+        q = m.qmp()
+        q.execute('chardev-add', id='late0',
+                  backend={'type': 'null', 'data': {}})
+        told = q.hmp('chardev-add null,id=late1')
+        expect(not told, f'HMP says {told!r}')
+        for driver in ('pci-serial', 'usb-serial'):
+            for i in range(2):
+                told = refusal(m, 'device_add', driver=driver,
+                               chardev=f'late{i}', id='late')
+                expect('serial=none (xenstore ' in told, told)
+                told = q.hmp(f'device_add {driver},chardev=late{i},id=late')
+                expect('serial=none (xenstore ' in told, told)
+    with b.report.case('dvd=none holds against drive_add and device_add',
+                       'fails'), b.machine(command=None) as m:
+        start(m, dvd, from_xenstore, 'none', UHCI)
+        q = m.qmp()
+        told = q.hmp('drive_add 0 if=none,id=late,media=cdrom,file=' +
+                     m.path('cd.iso'))
+        expect('OK' in told, told)
+        told = refusal(m, 'device_add', driver='usb-storage', drive='late',
+                       id='stick')
+        expect('dvd=none (xenstore ' in told, told)
+        told = q.hmp('device_add usb-storage,drive=late,id=stick')
+        expect('dvd=none (xenstore ' in told, told)
+
+
+def start_refused(b, row):
+    """Each kind on the command line is left out, and the start goes on."""
+    with b.machine(command=None) as m:
+        start(m)
+        kinds = all_kinds(m, row)
+    for way, arguments in (
+            ('-device', [w for k in kinds for w in ('-device', k)]),
+            ('-device in JSON', [
+                w for k in kinds for w in
+                ('-device', f'{{"driver": "{k}"}}')]),
+            ('-readconfig', ReadConfig(*(
+                line for i, k in enumerate(kinds) for line in
+                (f'[device "d{i}"]', f'  driver = "{k}"'))))):
+        with b.report.case(f'{row.name}={row.value} holds against {way} of '
+                           'every kind', 'fails'), \
                 b.machine(command=None) as m:
-            start(m, row, from_xenstore, row.value,
-                  UHCI if row.name in ('usb_tablet', 'serial') else ())
-            q = m.qmp()
-            if driver == 'pci-serial':
-                q.execute('chardev-add', id='late',
-                          backend={'type': 'null', 'data': {}})
-                properties = dict(properties, chardev='late')
-            reason = f'{row.name}={row.value} (xenstore '
-            told = refusal(m, 'device_add', driver=driver, id='late-device',
-                           **properties)
-            expect(reason in told, f'QMP says {told!r}')
-            told = q.hmp(f'device_add {driver},id=late-device' + ''.join(
-                f',{k}={v}' for k, v in properties.items()))
-            expect(reason in told, f'HMP says {told!r}')
-            expect(not count(q.hmp('info qtree'), driver), 'it is there')
+            tree = start(m, row, from_xenstore, row.value, arguments)
+            for driver in kinds:
+                expect(not count(tree, driver), f'{driver} is there')
+                expect(re.search(rf': {re.escape(driver)}( \'d\d+\')? is left '
+                                 rf'out: {row.name}={row.value} ',
+                                 m.output()),
+                       f'the log does not say why {driver} is left out')
 
 
 @group(alone=False)
 def gates_hotplug(b):
     for row in ROWS:
         hotplug_refused(b, row)
+        start_refused(b, row)
+    back_ends_refused(b)
     # The same is possible where nothing is closed.
     with b.report.case('device_add works where nothing is closed'), \
             b.machine(command=None) as m:
@@ -338,6 +414,20 @@ def gates_hotplug(b):
         tree = m.qmp().hmp('info qtree')
         expect(count(tree, 'usb-tablet') and count(tree, 'usb-ehci'),
                drivers(tree))
+    with b.report.case('device_add works where a controller was replaced',
+                       'fails'), b.machine(command=None) as m:
+        m.start(plain(['-usb', '-pulsar', 'usb=xhci']))
+        m.qmp().execute('device_add', driver='usb-kbd', id='k')
+        tree = m.qmp().hmp('info qtree')
+        expect(count(tree, 'usb-kbd') == 1, drivers(tree))
+        told = refusal(m, 'device_add', driver='ich9-usb-uhci1',
+                       masterbus='usb-bus.0', id='c')
+        expect('left out' in told, told)
+    with b.report.case('dvd=ahci: a drive for a machine that runs is refused',
+                       'either'), b.machine(command=None) as m:
+        m.start(plain(['-pulsar', 'dvd=ahci']))
+        told = refusal(m, 'device_add', driver='ide-cd', id='late')
+        expect('hotplug' in told, told)
 
 
 @group(alone=False)
@@ -363,6 +453,142 @@ def gates_drive_commands(b):
             expect(f'dvd={value} (xenstore ' in told, told)
             told = refusal(m, 'eject', device='another')
             expect("'another' not found" in told, told)
+
+
+# ---- what is closed is not even opened ----------------------------------------
+
+@group(alone=False)
+def gates_nothing_opened(b):
+    for option, arguments in (
+            ('serial=none', ['-serial', '/nonexistent']),
+            ('serial=none', ['-serial', 'file:/nonexistent/file']),
+            ('serial=none', ['-chardev', 'file,id=f,path=/nonexistent/file',
+                             '-serial', 'chardev:f']),
+            ('serial=none', ['-chardev', 'file,id=f,path=/nonexistent/file',
+                             '-device', 'pci-serial,chardev=f']),
+            ('parallel=none', ['-parallel', '/dev/parport9']),
+            ('parallel=none', ['-chardev', 'file,id=f,path=/nonexistent/file',
+                               '-parallel', 'chardev:f']),
+            ('monitor=qmp', ['-monitor', 'unix:/nonexistent/s,server=on,'
+                                         'wait=off']),
+            ('dvd=none', ['-cdrom', '/nonexistent']),
+            ('dvd=none', ['-drive', 'if=none,id=cd,file=/nonexistent',
+                          '-device', 'ide-cd,drive=cd'])):
+        with b.report.case(f'{option}: not opened is {" ".join(arguments)}',
+                           'fails'), b.machine(command=None) as m:
+            m.start(plain([*arguments, '-pulsar', option]))
+            m.qmp()
+    # A monitor and a port may share a back end, and then one is left.
+    mux = ['-chardev', 'socket,mux=on,id=m,path={folder}/hmp,server=on,'
+           'wait=off', '-mon', 'chardev=m', '-serial', 'chardev:m']
+    with b.report.case('monitor=qmp leaves the port that shares its back '
+                       'end', 'fails'), b.machine(command=None) as m:
+        m.start(plain([*mux, '-pulsar', 'monitor=qmp']))
+        expect(count(m.qmp().hmp('info qtree'), 'isa-serial') == 1,
+               'the port is not there')
+        expect(not mux_answers(m), 'the monitor is there')
+    with b.report.case('serial=none leaves the monitor that shares its back '
+                       'end', 'fails'), b.machine(command=None) as m:
+        m.start(plain([*mux, '-pulsar', 'serial=none']))
+        expect(not count(m.qmp().hmp('info qtree'), 'isa-serial'),
+               'the port is there')
+        expect(prompt(m, 'hmp'), 'the monitor is not there')
+
+
+# ---- every value from every source --------------------------------------------
+
+VALUES = {
+    'monitor': ('monitor', ('full', 'qmp', 'none')),
+    'serial': ('hvm_serial', ('given', 'none')),
+    'parallel': ('parallel', ('given', 'none')),
+    'usb': ('usb', ('given', 'false', 'uhci', 'ehci', 'xhci')),
+    'usb_tablet': ('usb_tablet', ('given', 'true', 'false', 'viewer')),
+    'dvd': ('dvd', ('given', 'none', 'loaded', 'ahci')),
+    'vnc_idle': ('vnc_idle', ('off', '30', '86400')),
+    'ledger': (None, ('auto', 'off', '/{folder}/page')),
+}
+
+
+@group(alone=False)
+def gates_sources(b):
+    for name, (source, text) in SOURCES.items():
+        with b.report.case(f'every value of every option from {name}',
+                           'fails'):
+            for i in range(max(len(v) for _, v in VALUES.values())):
+                every_option(b, source, text, i)
+
+
+def every_option(b, source, text, turn):
+    """Start with each option at its value of this turn."""
+    with b.machine(command=None, memory=16) as m:
+        wanted, extra, conf = [], [], ''
+        for name, (key, values) in VALUES.items():
+            value = values[turn % len(values)].replace('/{folder}', m.folder)
+            if source is from_xenstore and not key:
+                continue
+            extra = source(m, Row(name, key, None, {}), value) + (
+                extra if source is from_command_line else [])
+            if 'config=' in ''.join(extra):
+                with open(m.path('conf'), encoding='ascii') as f:
+                    head, line = f.read().splitlines()
+                conf = conf or head + '\n'
+                conf += line + '\n'
+            wanted.append((name, value))
+        if conf:
+            with open(m.path('conf'), 'w', encoding='ascii') as f:
+                f.write(conf)
+        m.start(plain(['-usb', '-serial', 'null', *extra]))
+        told = re.search(r'info: options: (.*)', m.output())[1]
+        if ('usb', 'false') in wanted:      # takes the tablet with it
+            wanted = [w for w in wanted if w[0] != 'usb_tablet']
+            expect('usb_tablet=false (' in told, told)
+        for name, value in wanted:
+            expect(re.search(rf'(^|, ){name}={re.escape(value)} '
+                             rf'\([^,]*{re.escape(text)}', told),
+                   f'{name}={value} is not in: {told}')
+
+
+@group(alone=False)
+def gates_conf_of_the_host(b):
+    """pulsar.conf where configure says, for the command and for VMs."""
+    name = 'pulsar set writes the file that a device model reads'
+    build = os.path.dirname(standin.QEMU)
+    folder = ''
+    with contextlib.suppress(FileNotFoundError), \
+            open(os.path.join(build, 'config.mk'), encoding='utf-8') as f:
+        folder = re.search(r'^sysconfdir := (.*)$', f.read(), re.M)[1]
+    tool = os.environ.get('PULSAR_TOOL') or os.path.join(build, 'pulsar')
+    if not os.path.isdir(folder) or not os.access(tool, os.X_OK):
+        b.report.skip(name, f'no folder {folder}, or no command pulsar')
+        return
+    with b.machine(command=None) as m:
+        os.mkdir(m.path('etc'))
+
+        def elsewhere():
+            """The system's folder is ours, for this process alone."""
+            libc = ctypes.CDLL(None, use_errno=True)
+            if libc.unshare(CLONE_NEWNS) or \
+                    libc.mount(b'none', b'/', None, MS_REC | MS_PRIVATE,
+                               None) or \
+                    libc.mount(m.path('etc').encode(), folder.encode(), None,
+                               MS_BIND, None):
+                raise OSError(ctypes.get_errno(), 'mount')
+        try:
+            subprocess.run(['true'], preexec_fn=elsewhere, check=True)
+        except subprocess.SubprocessError:
+            b.report.skip(name, 'no mount namespaces here')
+            return
+        with b.report.case(name, 'fails', m):
+            r = subprocess.run(
+                [tool, 'set', '--toolstack', 'xl', '--all', 'serial=none'],
+                preexec_fn=elsewhere, text=True, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, check=False)
+            expect(r.returncode == 0, r.stdout)
+            with open(m.path('etc/pulsar.conf'), encoding='ascii') as f:
+                expect('serial=none' in f.read(), 'it is elsewhere')
+            m.start(plain(['-serial', 'null']), preexec=elsewhere)
+            expect(f'serial=none ({folder}/pulsar.conf [defaults])' in
+                   m.output(), m.output())
 
 
 # ---- wrong input ----------------------------------------------------------
@@ -426,9 +652,57 @@ def gates_xenstore_refuses(b):
         expect('xenstore cannot be reached' in m.output(), m.output())
 
 
+class Refusing:
+    """A xenstore that has nothing, and refuses to read some nodes."""
+
+    ERROR = 16      # XS_ERROR of its protocol
+
+    def __init__(self, path, node):
+        self.node = node.encode()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                with client, client.makefile('rb') as stream:
+                    self.answer(client, stream)
+
+    def answer(self, client, stream):
+        while len(head := stream.read(16)) == 16:
+            _, request, transaction, length = struct.unpack('=4I', head)
+            path = stream.read(length).rstrip(b'\0')
+            error = b'EACCES\0' if path.endswith(self.node) else b'ENOENT\0'
+            client.sendall(struct.pack('=4I', self.ERROR, request,
+                                       transaction, len(error)) + error)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+@group(alone=False)
+def gates_xenstore_denies(b):
+    for node in ('/platform/monitor', '/platform/hvm_serial',
+                 '/platform/vnc_idle', '/name', '/vm'):
+        with b.report.case(f'xenstore that refuses {node}: one sentence and '
+                           'exit 1', 'fails'), b.machine(command=None) as m, \
+                contextlib.closing(Refusing(m.path('xs'), node)):
+            m.env = dict(m.env, XENSTORED_PATH=m.path('xs'))
+            m.start(plain(), wait=False)
+            expect(m.wait_exit() == 1, f'exit code {m.process.returncode}')
+            expect(re.fullmatch(
+                r'[^\n]*: xenstore /local/domain/\d+' + node +
+                ' cannot be read: Permission denied\n', m.output()),
+                m.output())
+
+
 @group(alone=False)
 def gates_help(b):
-    import subprocess       # pylint: disable=import-outside-toplevel
     with b.report.case('-pulsar help lists every option', 'fails'):
         r = subprocess.run([b.binary, '-pulsar', 'help'], text=True,
                            stdout=subprocess.PIPE, check=False)
@@ -742,6 +1016,11 @@ def gates_change_while_running(b):
             expect(plugged(m), 'not there at start')
             change('usb_tablet', 'false')
             expect(not plugged(m), 'false: still there')
+            expect('info: options: usb_tablet=false (running)' in m.output(),
+                   m.output())
+            # What a viewer does goes to the mouse that the guest still has.
+            expect(not [mouse for mouse in m.qmp().execute('query-mice')
+                        if mouse['absolute']], 'the tablet takes the input')
             change('usb_tablet', 'true')
             expect(plugged(m), 'true: not there')
             change('usb_tablet', 'viewer')
@@ -776,6 +1055,8 @@ def gates_change_while_running(b):
                    answer)
             drive = m.qmp().execute('query-block')[0]
             expect('inserted' not in drive, drive)
+            expect('info: options: dvd=none while the guest runs: 1 of the CD '
+                   'drives had a medium' in m.output(), m.output())
         with b.report.case('pulsar-set vnc_idle is taken and told', 'fails',
                            m):
             change('vnc_idle', '30')
@@ -1026,6 +1307,8 @@ def gates_state(b):
                 told = not_restored(b, m, xl(None, path))
                 expect(f'was saved with {option} and cannot be restored with '
                        f'{key}=given (default)' in told, told)
+        if option == 'dvd=loaded':      # gates_state_loaded
+            continue
         with b.machine(xl()) as m, \
                 b.report.case(f'saved without {option}, restored with it: '
                               'the option is named', 'fails'):
@@ -1057,6 +1340,150 @@ def gates_state(b):
         m.restart(b.binary, standin.xl_command(
             vnc='none', serial=None, usb=(), incoming=path,
             extra=('-pulsar', quiet)))
+
+
+def cd_drives(machine):
+    return [d['device'] for d in machine.qmp().execute('query-block')]
+
+
+@group(alone=False)
+def gates_state_loaded(b):
+    """dvd=loaded decides when a guest is started, not when it is restored."""
+    if b.report.stock:
+        return
+
+    def with_cd(machine):
+        with open(machine.path('cd.iso'), 'wb') as f:
+            f.truncate(1 << 20)
+        return xl('dvd=loaded', cd=False, usb=(
+            '-drive', f'if=none,readonly=on,id=ide-5632,format=raw,'
+                      f'file={machine.path("cd.iso")}',
+            '-device', 'ide-cd,bus=ide.1,unit=0,drive=ide-5632,id=ide-5632')
+            )(machine)
+
+    empty = dict(usb=())
+    with b.machine(with_cd) as m, \
+            b.report.case('dvd=loaded: ejected, saved and restored, the drive '
+                          'is still there', 'fails', m):
+        m.qmp().execute('eject', device='ide-5632')
+        path = save(m)
+        m.restart(b.binary, xl('dvd=loaded', path, **empty))
+        m.qmp().execute('blockdev-change-medium', device='ide-5632',
+                        filename=m.path('cd.iso'), format='raw')
+        path = save(m)
+        m.restart(b.binary, xl('dvd=loaded', path, **empty))
+        expect(cd_drives(m) == ['ide-5632'], cd_drives(m))
+        expect(identify(m) == 0xeb14, 'the guest sees none')
+    with b.machine(xl('dvd=loaded', **empty)) as m, \
+            b.report.case('dvd=loaded: left out, saved and restored with a '
+                          'medium, it is still not there', 'fails', m):
+        for _ in range(2):
+            path = save(m)
+            m.restart(b.binary, lambda m, path=path: with_cd(m) + [
+                '-incoming', f'file:{path}'])
+            expect(not cd_drives(m), cd_drives(m))
+            expect(not count(m.qmp().hmp('info qtree'), 'ide-cd'),
+                   'it is there')
+            expect(identify(m) != 0xeb14, 'the guest sees one')
+            told = refusal(m, 'eject', device='ide-5632')
+            expect('dvd=loaded (' in told, told)
+            expect("the CD drive 'ide-5632', as when it was saved, is left "
+                   'out: dvd=loaded' in m.output(), m.output())
+    with b.machine(xl(**empty)) as m, \
+            b.report.case('saved without dvd=loaded, restored with it: an '
+                          'empty drive stays', 'fails', m):
+        path = save(m)
+        m.restart(b.binary, xl('dvd=loaded', path, **empty))
+        expect(cd_drives(m) == ['ide-5632'], cd_drives(m))
+        path = save(m)
+        m.restart(b.binary, xl(None, path, **empty))
+
+
+def identify(machine):
+    """The signature of the secondary master, as after a reset."""
+    g = machine.guest
+    g.outb(0x176, 0xa0)
+    g.outb(0x376, 4)
+    g.outb(0x376, 0)
+    return g.inb(0x174) | g.inb(0x175) << 8
+
+
+@group(alone=False)
+def gates_state_tablet(b):
+    """usb_tablet changed while the guest runs, then saved."""
+    if b.report.stock:
+        return
+
+    def change(machine, value):
+        machine.qmp().execute('pulsar-set', key='usb_tablet', value=value)
+
+    def refused(machine, path, option, text, **more):
+        told = not_restored(b, machine, xl(option, path, **more))
+        expect(text in told, told)
+
+    with b.machine(xl()) as m:
+        with b.report.case('usb_tablet set to false, saved: restored so',
+                           'fails', m):
+            change(m, 'false')
+            path = save(m)
+            m.restart(b.binary, xl('usb_tablet=false', path))
+            expect(not plugged(m), 'it is there')
+            path = save(m)
+        with b.report.case('usb_tablet set to false, saved: restored '
+                           'otherwise, it is named', 'fails', m):
+            refused(m, path, None, 'was saved with usb_tablet=false and cannot '
+                    'be restored with usb_tablet=given (default)')
+        with b.report.case('usb_tablet set back: as if it had never changed',
+                           'fails', m):
+            m.restart(b.binary, xl('usb_tablet=false', path))
+            change(m, 'true')
+            expect(plugged(m), 'it is not there')
+            path = save(m)
+            if os.access(standin.STOCK, os.X_OK):
+                m.restart(standin.STOCK, xl(None, path))
+                path = save(m)
+            m.restart(b.binary, xl(None, path))
+            expect(plugged(m), 'it is not there')
+    hub = dict(usb=('-usb',))
+    with b.machine(xl(**hub)) as m:
+        with b.report.case('usb_tablet set to true where there was none, '
+                           'saved: restored so', 'fails', m):
+            change(m, 'viewer')
+            change(m, 'true')
+            expect(plugged(m), 'it is not there')
+            path = save(m)
+            m.restart(b.binary, xl('usb_tablet=viewer', path, **hub))
+            expect(not plugged(m), 'it is there and nobody looks')
+            change(m, 'true')
+            path = save(m)
+        with b.report.case('usb_tablet set to true where there was none, '
+                           'saved: restored otherwise, it is named', 'fails',
+                           m):
+            refused(m, path, None, 'was saved with usb_tablet=true and cannot '
+                    'be restored with usb_tablet=given (default)', **hub)
+        with b.report.case('usb_tablet set to true and back to false: as if '
+                           'it had never changed', 'fails', m):
+            m.restart(b.binary, xl('usb_tablet=true', path, **hub))
+            change(m, 'false')
+            m.restart(b.binary, xl(None, save(m), **hub))
+
+
+@group(alone=False)
+def gates_state_stock(b):
+    name = 'a state with altered hardware: stock refuses it by a section'
+    if b.report.stock:
+        return
+    if not os.access(standin.STOCK, os.X_OK):
+        b.report.skip(name, 'no stock build; run make stock')
+        return
+    with b.machine(xl('usb=xhci')) as m, b.report.case(name, 'fails', m):
+        path = save(m)
+        begin = len(m.output())
+        try:
+            m.restart(standin.STOCK, xl(None, path))
+            raise AssertionError('stock has restored it')
+        except Failure:
+            expect('pulsar-gates' in m.output()[begin:], m.output()[begin:])
 
 
 def not_restored(b, machine, command):
