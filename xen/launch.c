@@ -7,6 +7,8 @@
 #include "qemu/osdep.h"
 #include "hw/boards.h"
 #include "hw/i386/pc.h"
+#include "hw/qdev-core.h"
+#include "hw/xen/xen.h"
 #include "migration/migration.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-pulsar.h"
@@ -131,6 +133,18 @@ const QDict *pulsar_launch_device(ObjectClass *oc, const QDict *device)
     ret = qdict_clone_shallow(device);
     qdict_put_str(ret, property, "lba");
     return ret;
+}
+
+/* ---- after -xen-domid-restrict ----------------------------------------- */
+
+bool pulsar_xen_be_get_xendev(const char *type, int dev)
+{
+    if (!xen_domid_restrict || !phase_check(PHASE_MACHINE_READY)) {
+        return false;
+    }
+    warn_report_once("the PV back end %s-%d is given up: xenstore is out of "
+                     "reach for a restricted device model", type, dev);
+    return true;
 }
 
 /* ---- QMP ---------------------------------------------------------------- */

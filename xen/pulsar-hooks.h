@@ -239,6 +239,18 @@ void pulsar_options_resolve(void);
 void pulsar_launch_option(const char *option, const char *arg,
                           QDict *machine_opts);
 
+/**
+ * pulsar_xen_be_get_xendev: from xen_be_get_xendev()
+ * (hw/xen/xen-legacy-backend.c)
+ * @type: kind of PV back end, for instance "vkbd"
+ * @dev: its number
+ *
+ * Called before a back end is made, by upstream's watches of xenstore.
+ *
+ * Returns: true when this process has given up the privileges for it.
+ */
+bool pulsar_xen_be_get_xendev(const char *type, int dev);
+
 /* ---- hw/: hardware that does not tick ------------------------------- */
 
 /**

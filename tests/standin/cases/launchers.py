@@ -227,6 +227,18 @@ def launch_libxl(b):
             confined(m)
             m.qmp().execute('cont')
             expect(m.guest.inb(0x3ff) == 0x5a, 'the scratch register is lost')
+    with b.machine(command=None) as m, \
+            b.report.case('libxl 4.20, dm_restrict=1, with the PV keyboard '
+                          'that libxl adds: starts and is idle', 'fails', m):
+        back = f'/local/domain/0/backend/vkbd/{m.domid}/0'
+        for key, value in (('frontend-id', m.domid), ('online', 1),
+                           ('state', 1), ('frontend',
+                            f'/local/domain/{m.domid}/device/vkbd/0')):
+            m.xenstore.write(f'{back}/{key}', value)
+        m.start(new_libxl())
+        m.qmp().execute('cont')
+        expect(settle([m.pid], 1, 12), 'it is not idle')
+        m.qmp().execute('query-status')
 
 
 @group(alone=False)
