@@ -4,15 +4,18 @@
 A group is a function that takes a Bench (the world, the report, the binary
 to judge) and opens report.case() for each test.  Groups whose figures depend
 on having the processors to themselves run one after the other; groups that
-mostly wait for a window to pass run side by side after them.
+mostly wait for a window to pass run side by side after them; groups that do
+nothing but start one device model after another come last, for they keep the
+processors busy.
 """
 
 GROUPS = []
 
 
-def group(alone=True):
-    """Register a group; alone says that nothing else may run meanwhile."""
+def group(alone=True, busy=False):
+    """Register a group; alone says that nothing else may run meanwhile, busy
+    that it is no company for groups that measure time."""
     def register(function):
-        GROUPS.append((function, alone))
+        GROUPS.append((function, alone, busy))
         return function
     return register
