@@ -219,7 +219,9 @@ static char *conf_name(const char *typed, GError **errp)
         return NULL;
     }
     for (p = typed; *p; p++) {
-        if (*p == '[' || *p == ']' || !g_ascii_isprint(*p)) {
+        /* Blanks around a name are not part of it there. */
+        if (*p == '[' || *p == ']' || !g_ascii_isprint(*p) ||
+            (*p == ' ' && (p == typed || !p[1]))) {
             g_autofree char *shown = text_shown(typed);
 
             usage(errp, "the name '%s' cannot stand in pulsar.conf; give the "
@@ -372,6 +374,32 @@ static gboolean xapi_choose(const Request *r, GPtrArray *all,
     return TRUE;
 }
 
+static gboolean xapi_remove(const XapiVm *vm, const char *platform_key,
+                            GError **errp)
+{
+    g_autofree char *uuid = g_strdup_printf("uuid=%s", vm->uuid);
+    g_autofree char *key = g_strdup_printf("param-key=%s", platform_key);
+    const char *args[] = {
+        "vm-param-remove", uuid, "param-name=platform", key, NULL
+    };
+
+    /* xe takes it for an error when the key is not there. */
+    return !platform_key ||
+           !g_hash_table_contains(vm->platform, platform_key) ||
+           xapi_run(args, NULL, errp);
+}
+
+static void add_platform(GPtrArray *args, const char *key, const char *value)
+{
+    g_ptr_array_add(args, g_strdup_printf("platform:%s=%s", key, value));
+}
+
+/* Is it a value that xapi would not leave as it is? */
+static gboolean needs_word(const PulsarOption *option, const char *value)
+{
+    return option->platform_word && pulsar_boolean(value) < 0;
+}
+
 static gboolean xapi_set(const Request *r, const XapiVm *vm, GError **errp)
 {
     g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
@@ -381,32 +409,38 @@ static gboolean xapi_set(const Request *r, const XapiVm *vm, GError **errp)
     g_ptr_array_add(args, g_strdup_printf("uuid=%s", vm->uuid));
     for (i = 0; i < r->keys->len; i++) {
         const PulsarOption *option = r->keys->pdata[i];
+        const char *value = r->values->pdata[i];
 
-        g_ptr_array_add(args, g_strdup_printf("platform:%s=%s",
-                                              option->platform_key,
-                                              (char *)r->values->pdata[i]));
+        if (needs_word(option, value)) {
+            add_platform(args, option->platform_word, value);
+            value = "true";     /* so that xapi asks for the device at all */
+        }
+        add_platform(args, option->platform_key, value);
     }
     g_ptr_array_add(args, NULL);
-    return xapi_run((const char *const *)args->pdata, NULL, errp);
+    if (!xapi_run((const char *const *)args->pdata, NULL, errp)) {
+        return FALSE;
+    }
+    for (i = 0; i < r->keys->len; i++) {
+        const PulsarOption *option = r->keys->pdata[i];
+
+        if (!needs_word(option, r->values->pdata[i]) &&
+            !xapi_remove(vm, option->platform_word, errp)) {
+            return FALSE;
+        }
+    }
+    return TRUE;
 }
 
 static gboolean xapi_unset(const Request *r, const XapiVm *vm, GError **errp)
 {
-    g_autofree char *uuid = g_strdup_printf("uuid=%s", vm->uuid);
     guint i;
 
     for (i = 0; i < r->keys->len; i++) {
         const PulsarOption *option = r->keys->pdata[i];
-        g_autofree char *key = g_strdup_printf("param-key=%s",
-                                               option->platform_key);
-        const char *args[] = {
-            "vm-param-remove", uuid, "param-name=platform", key, NULL
-        };
 
-        /* xe takes it for an error when the key is not there. */
-        if (option->platform_key &&
-            g_hash_table_contains(vm->platform, option->platform_key) &&
-            !xapi_run(args, NULL, errp)) {
+        if (!xapi_remove(vm, option->platform_key, errp) ||
+            !xapi_remove(vm, option->platform_word, errp)) {
             return FALSE;
         }
     }

@@ -14,6 +14,33 @@ static char *read_node(struct xs_handle *xs, const char *path, unsigned *len)
     return xs_read(xs, XBT_NULL, path, len ?: &unused);
 }
 
+static bool read_key(struct xs_handle *xs, const char *home, const char *key,
+                     PulsarOptions *o, const PulsarOption *opt,
+                     char **ret_error)
+{
+    g_autofree char *path = NULL;
+    unsigned len;
+    char *value;
+    bool ok;
+
+    if (!key) {
+        return true;
+    }
+    path = g_strdup_printf("%s/platform/%s", home, key);
+    value = read_node(xs, path, &len);
+    if (!value && errno == ENOENT) {
+        return true;
+    }
+    if (!value) {
+        *ret_error = g_strdup_printf("xenstore %s cannot be read: %s", path,
+                                     strerror(errno));
+        return false;
+    }
+    ok = pulsar_options_add_platform(o, opt, path, value, len, ret_error);
+    free(value);
+    return ok;
+}
+
 static bool read_platform(struct xs_handle *xs, const char *home,
                           PulsarOptions *o, char **ret_error)
 {
@@ -21,27 +48,9 @@ static bool read_platform(struct xs_handle *xs, const char *home,
 
     for (i = 0; i < PULSAR_OPTION__MAX; i++) {
         const PulsarOption *opt = &pulsar_option_table[i];
-        g_autofree char *path = NULL;
-        unsigned len;
-        char *value;
-        bool ok;
 
-        if (!opt->platform_key) {
-            continue;
-        }
-        path = g_strdup_printf("%s/platform/%s", home, opt->platform_key);
-        value = read_node(xs, path, &len);
-        if (!value && errno == ENOENT) {
-            continue;
-        }
-        if (!value) {
-            *ret_error = g_strdup_printf("xenstore %s cannot be read: %s",
-                                         path, strerror(errno));
-            return false;
-        }
-        ok = pulsar_options_add_platform(o, opt, path, value, len, ret_error);
-        free(value);
-        if (!ok) {
+        if (!read_key(xs, home, opt->platform_key, o, opt, ret_error) ||
+            !read_key(xs, home, opt->platform_word, o, opt, ret_error)) {
             return false;
         }
     }

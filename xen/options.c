@@ -110,6 +110,7 @@ const PulsarOption pulsar_option_table[PULSAR_OPTION__MAX] = {
     [PULSAR_OPTION_USB] = {
         .name = "usb",
         .platform_key = "usb",
+        .platform_word = "pulsar_usb",
         .words = usb_words,
         .value_default = "given",
         .in_conf = true,
@@ -120,6 +121,7 @@ const PulsarOption pulsar_option_table[PULSAR_OPTION__MAX] = {
     [PULSAR_OPTION_USB_TABLET] = {
         .name = "usb_tablet",
         .platform_key = "usb_tablet",
+        .platform_word = "pulsar_usb_tablet",
         .words = usb_tablet_words,
         .value_default = "given",
         .in_conf = true,
@@ -250,7 +252,8 @@ const PulsarOption *pulsar_option_find_platform(const char *key)
     size_t i;
 
     for (i = 0; i < PULSAR_OPTION__MAX; i++) {
-        if (!g_strcmp0(pulsar_option_table[i].platform_key, key)) {
+        if (!g_strcmp0(pulsar_option_table[i].platform_key, key) ||
+            !g_strcmp0(pulsar_option_table[i].platform_word, key)) {
             return &pulsar_option_table[i];
         }
     }
@@ -657,11 +660,19 @@ bool pulsar_options_add_platform(PulsarOptions *o, const PulsarOption *opt,
 {
     g_autofree char *shown = pulsar_printable(path, -1, SHOWN_MAX);
     g_autofree char *where = g_strdup_printf("xenstore %s", shown);
+    g_autofree char *key = g_path_get_basename(shown);
+    const Setting *old = &o->set[option_id(opt)];
     Setting s = { };
 
-    if (!parse_value(opt, opt->platform_key, value, len, PULSAR_SOURCE_XENSTORE,
-                     where, &s, ret_error)) {
+    if (!parse_value(opt, key, value, len, PULSAR_SOURCE_XENSTORE, where, &s,
+                     ret_error)) {
         return false;
+    }
+    if (!g_strcmp0(key, opt->platform_word) &&
+        old->source == PULSAR_SOURCE_XENSTORE &&
+        old->value == PULSAR_VALUE_CLOSED) {
+        setting_clear(&s);
+        return true;
     }
     take(o, option_id(opt), &s, where);
     return true;
@@ -933,6 +944,9 @@ char *pulsar_option_help(void)
         if (opt->platform_key && strcmp(opt->platform_key, opt->name)) {
             g_string_append_printf(s, "%12s(platform key %s)\n", "",
                                    opt->platform_key);
+        } else if (opt->platform_word) {
+            g_string_append_printf(s, "%12s(platform key %s, under xapi too)\n",
+                                   "", opt->platform_word);
         }
         for (w = opt->words; w->name; w++) {
             bool usual = !strcmp(w->name, opt->value_default);

@@ -82,6 +82,11 @@ typedef struct PulsarOptionWord {
 typedef struct PulsarOption {
     const char *name;           /* in -pulsar and in pulsar.conf */
     const char *platform_key;   /* in xenstore; NULL: not read from there */
+    /*
+     * xapi makes the values of that key true or false, whatever was set. This
+     * one it leaves alone; it counts unless the other says false. Or NULL.
+     */
+    const char *platform_word;
     PulsarOptionKind kind;
     const PulsarOptionWord *words;
     const char *value_default;  /* the word it has when nobody says else */
@@ -110,7 +115,7 @@ extern const PulsarOption pulsar_option_table[PULSAR_OPTION__MAX];
 /** pulsar_option_find: the row called @name, or NULL. */
 const PulsarOption *pulsar_option_find(const char *name);
 
-/** pulsar_option_find_platform: the row with platform key @key, or NULL. */
+/** pulsar_option_find_platform: the row that reads a platform key, or NULL. */
 const PulsarOption *pulsar_option_find_platform(const char *key);
 
 /**
@@ -192,6 +197,8 @@ bool pulsar_options_add_args(PulsarOptions *o, const char *args,
  * @value: @len bytes as xenstore gave them, not necessarily ended by a NUL
  * @len: their number
  * @ret_error: as above
+ *
+ * Of a row's two keys platform_word has to come last.
  */
 bool pulsar_options_add_platform(PulsarOptions *o, const PulsarOption *opt,
                                  const char *path, const char *value,

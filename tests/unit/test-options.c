@@ -361,6 +361,62 @@ static void test_platform_own(void **state)
     pulsar_options_free(o);
 }
 
+/* What xapi makes of usb and usb_tablet, and the keys beside them. */
+static void test_platform_word(void **state)
+{
+    static const struct {
+        const char *key, *word, *text;
+    } rows[] = {
+        { "true", NULL, "given" },
+        { "true", "xhci", "xhci" },
+        { NULL, "ehci", "ehci" },
+        { "true", "given", "given" },
+        { "true", "false", "false" },
+        { "false", "xhci", "false" },
+        { "false", NULL, "false" },
+    };
+    PulsarOptions *o;
+    char *error = NULL;
+    size_t i;
+    bool ok;
+
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        o = pulsar_options_new();
+        if (rows[i].key) {
+            assert_ok(add_platform(o, "usb", rows[i].key, &error), error);
+        }
+        if (rows[i].word) {
+            assert_ok(add_platform(o, "pulsar_usb", rows[i].word, &error),
+                      error);
+        }
+        assert_string_equal(pulsar_options_text(o, PULSAR_OPTION_USB),
+                            rows[i].text);
+        pulsar_options_free(o);
+    }
+
+    o = pulsar_options_new();
+    assert_ok(add_platform(o, "usb_tablet", "true", &error), error);
+    assert_ok(add_platform(o, "pulsar_usb_tablet", "viewer", &error), error);
+    assert_string_equal(pulsar_options_source_text(o,
+                                                   PULSAR_OPTION_USB_TABLET),
+                        "xenstore " PLATFORM "pulsar_usb_tablet");
+    ok = add_platform(o, "pulsar_usb_tablet", "spectator", &error);
+    assert_sentence(ok, error, PLATFORM "pulsar_usb_tablet", "'spectator'",
+                    "pulsar_usb_tablet takes given, true, false or viewer",
+                    NULL);
+    /* Also where it does not count. */
+    error = NULL;
+    assert_ok(add_platform(o, "usb", "false", &error), error);
+    ok = add_platform(o, "pulsar_usb", "blue", &error);
+    assert_sentence(ok, error, "'blue'", NULL);
+    /* The command line is stronger than both. */
+    error = NULL;
+    assert_ok(pulsar_options_add_args(o, "usb=uhci", &error), error);
+    assert_ok(add_platform(o, "pulsar_usb", "xhci", &error), error);
+    assert_string_equal(pulsar_options_text(o, PULSAR_OPTION_USB), "uhci");
+    pulsar_options_free(o);
+}
+
 static void test_strength(void **state)
 {
     static const char conf[] =
@@ -883,6 +939,7 @@ int main(void)
         cmocka_unit_test(test_values_from_sources),
         cmocka_unit_test(test_refused_values),
         cmocka_unit_test(test_platform_own),
+        cmocka_unit_test(test_platform_word),
         cmocka_unit_test(test_strength),
         cmocka_unit_test(test_later_wins),
         cmocka_unit_test(test_implied),

@@ -295,7 +295,7 @@ def one_way(row, way):
 
 for _row in ROWS:
     for _way in _row.ways:
-        group(alone=False)(one_way(_row, _way))
+        group(alone=False, busy=True)(one_way(_row, _way))
 
 
 # ---- a machine that runs --------------------------------------------------
@@ -399,7 +399,7 @@ def start_refused(b, row):
                        f'the log does not say why {driver} is left out')
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_hotplug(b):
     for row in ROWS:
         hotplug_refused(b, row)
@@ -430,7 +430,7 @@ def gates_hotplug(b):
         expect('hotplug' in told, told)
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_drive_commands(b):
     for value, arguments in (
             ('none', (*CD, '-device', 'ide-cd,bus=ide.1,drive=cd,id=cd')),
@@ -457,7 +457,7 @@ def gates_drive_commands(b):
 
 # ---- what is closed is not even opened ----------------------------------------
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_nothing_opened(b):
     for option, arguments in (
             ('serial=none', ['-serial', '/nonexistent']),
@@ -509,7 +509,7 @@ VALUES = {
 }
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_sources(b):
     for name, (source, text) in SOURCES.items():
         with b.report.case(f'every value of every option from {name}',
@@ -548,7 +548,22 @@ def every_option(b, source, text, turn):
                    f'{name}={value} is not in: {told}')
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
+def gates_platform_words(b):
+    for key, word, value in (('true', 'xhci', 'xhci'),
+                             ('false', 'xhci', 'false')):
+        with b.report.case(f'platform keys usb={key}, pulsar_usb={word}',
+                           'fails'), b.machine(command=None) as m:
+            from_xenstore(m, Row('usb', 'usb', None, {}), key)
+            from_xenstore(m, Row('usb', 'pulsar_usb', None, {}), word)
+            m.start(plain(['-usb']))
+            tree = m.qmp().hmp('info qtree')
+            expect(count(tree, 'nec-usb-xhci') == (value == 'xhci') and
+                   not count(tree, 'piix3-usb-uhci'), drivers(tree))
+            expect(f'usb={value} (xenstore ' in m.output(), m.output())
+
+
+@group(alone=False, busy=True)
 def gates_conf_of_the_host(b):
     """pulsar.conf where configure says, for the command and for VMs."""
     name = 'pulsar set writes the file that a device model reads'
@@ -615,7 +630,7 @@ WRONG = [
 ]
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_wrong_input(b):
     for source, key, value, parts in WRONG:
         shown = f'{key}={value}'.encode('unicode_escape').decode()[:40]
@@ -642,7 +657,7 @@ def gates_wrong_input(b):
                    'the domain has seen an ioreq server')
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_xenstore_refuses(b):
     with b.report.case('xenstore that cannot be reached: one sentence and '
                        'exit 1', 'fails'), b.machine(command=None) as m:
@@ -685,7 +700,7 @@ class Refusing:
         self.listener.close()
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_xenstore_denies(b):
     for node in ('/platform/monitor', '/platform/hvm_serial',
                  '/platform/vnc_idle', '/name', '/vm'):
@@ -701,7 +716,7 @@ def gates_xenstore_denies(b):
                 m.output())
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_help(b):
     with b.report.case('-pulsar help lists every option', 'fails'):
         r = subprocess.run([b.binary, '-pulsar', 'help'], text=True,
@@ -725,13 +740,14 @@ def gates_help(b):
                        f'{name}={word} is not in the table')
             key = re.search(r'platform key (\w+)', section)
             if key:
-                expect(f'`{key[1]}`' in rows[name], f'{key[1]} is not there')
+                expect(f'`{key[1]}`' in rows.get(name, ''),
+                       f'{key[1]} is not there')
             default = re.search(r'^ {4}(\w+) .*\(default\)', section, re.M)
             expect(f'`{default[1]}` (default)' in rows[name],
                    f'the default of {name} is not there')
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_strength(b):
     with b.report.case('the command line is stronger than xenstore, that '
                        'than pulsar.conf', 'fails'), \
@@ -798,7 +814,7 @@ def nic_slots(machine):
     return slots
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_usb_controller(b):
     row = next(r for r in ROWS if r.name == 'usb')
     others = ['-device', 'rtl8139', '-device', 'VGA']
@@ -831,7 +847,7 @@ def settled(machine):
     expect(machine.alive(), 'the device model is gone')
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_usb_nothing_asked(b):
     """A controller takes the place of another; it does not add one."""
     row = next(r for r in ROWS if r.name == 'usb')
@@ -866,7 +882,7 @@ def gates_usb_nothing_asked(b):
                m.output())
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_dvd_ahci(b):
     row = next(r for r in ROWS if r.name == 'dvd')
     asked = {
@@ -914,7 +930,7 @@ def gates_dvd_ahci(b):
         expect('room for 6 drives' in m.output(), m.output())
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_dvd_loaded(b):
     row = next(r for r in ROWS if r.name == 'dvd')
     for name, loaded, arguments in (
@@ -1005,7 +1021,7 @@ def gates_tablet_viewer(b):
             leave(m, viewer)
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_change_while_running(b):
     with b.machine(standin.xl_command(vnc='unix:{folder}/vnc')) as m:
         def change(key, value):
@@ -1250,7 +1266,7 @@ def mux_answers(machine):
             return False
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_monitor_running(b):
     hmp = MONITORS['-monitor']
     with b.machine(command=None) as m, \
@@ -1288,7 +1304,7 @@ def xl(option=None, incoming=None, **more):
                               **more)
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_state(b):
     if b.report.stock:      # it has no -pulsar to begin with
         return
@@ -1346,7 +1362,7 @@ def cd_drives(machine):
     return [d['device'] for d in machine.qmp().execute('query-block')]
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_state_loaded(b):
     """dvd=loaded decides when a guest is started, not when it is restored."""
     if b.report.stock:
@@ -1408,7 +1424,7 @@ def identify(machine):
     return g.inb(0x174) | g.inb(0x175) << 8
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_state_tablet(b):
     """usb_tablet changed while the guest runs, then saved."""
     if b.report.stock:
@@ -1468,7 +1484,7 @@ def gates_state_tablet(b):
             m.restart(b.binary, xl(None, save(m), **hub))
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def gates_state_stock(b):
     name = 'a state with altered hardware: stock refuses it by a section'
     if b.report.stock:

@@ -90,6 +90,8 @@ def set_checks_before_it_writes(host):
             (USAGE, ('set', '--all', 'web', 'usb=false'), ('--all',)),
             (USAGE, ('set', 'a[b', 'usb=false'), ('a[b', 'UUID')),
             (USAGE, ('set', '6', 'usb=false'), ('a[b', 'UUID')),
+            (USAGE, ('set', 'web ', 'usb=false'), ('web ', 'UUID')),
+            (USAGE, ('set', ' web', 'usb=false'), (' web', 'UUID')),
             (USAGE, ('set', '', 'usb=false'), ('UUID',)),
             (NO_SUCH_VM, ('set', '31009', 'usb=false'), ('31009', 'name')),
             (NO_SUCH_VM, ('set', 'web', '31009', 'usb=false'), ('31009',)),
@@ -234,6 +236,29 @@ def set_by_xapi(host):
     out = xapi.run('unset', 'web', 'mail', 'usb', 'serial').out
     del want['u-1']['usb'], want['u-2']['usb']
     equal(xapi.platforms(), want, 'after unset')
+
+
+@case(sanitised=True)
+def set_by_xapi_what_xapi_rewrites(host):
+    """It makes platform:usb and usb_tablet true or false; others it keeps."""
+    xapi = Xapi(host)
+
+    def web(*args):
+        xapi.run(args[0], 'web', *args[1:])
+        platform = xapi.platforms()['u-1']
+        equal(platform.pop('timeoffset'), '0', 'what is not ours')
+        return platform
+
+    equal(web('set', 'usb=xhci', 'usb_tablet=viewer'),
+          {'usb': 'true', 'pulsar_usb': 'xhci', 'usb_tablet': 'true',
+           'pulsar_usb_tablet': 'viewer'}, 'words')
+    equal(web('set', 'usb=no'),
+          {'usb': 'no', 'usb_tablet': 'true',
+           'pulsar_usb_tablet': 'viewer'}, 'a boolean takes the word away')
+    equal(web('set', 'usb=EHCI', 'usb_tablet=0'),
+          {'usb': 'true', 'pulsar_usb': 'EHCI', 'usb_tablet': '0'},
+          'one of each')
+    equal(web('unset', 'usb', 'usb_tablet'), {}, 'unset')
 
 
 @case
