@@ -296,7 +296,8 @@ gboolean cli_flush(GError **errp)
     return TRUE;
 }
 
-gboolean cli_write_file(const char *path, const char *text, GError **errp)
+gboolean cli_write_file(const char *path, const char *text, int mode,
+                        GError **errp)
 {
     g_autoptr(GError) err = NULL;
     g_autofree char *shown = NULL;
@@ -306,7 +307,7 @@ gboolean cli_write_file(const char *path, const char *text, GError **errp)
         return cli_flush(errp);
     }
     if (!g_file_set_contents_full(path, text, -1,
-                                  G_FILE_SET_CONTENTS_CONSISTENT, 0644,
+                                  G_FILE_SET_CONTENTS_CONSISTENT, mode,
                                   &err)) {
         shown = text_shown(path);
         g_set_error(errp, CLI_ERROR,

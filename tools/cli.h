@@ -87,9 +87,11 @@ gboolean cli_flush(GError **errp);
 /**
  * cli_write_file: put @text into a file at once, or print it for "-"
  *
- * Readers of the file see the old text or the new one, never a part.
+ * Readers of the file see the old text or the new one, never a part. It has
+ * the permissions @mode.
  */
-gboolean cli_write_file(const char *path, const char *text, GError **errp);
+gboolean cli_write_file(const char *path, const char *text, int mode,
+                        GError **errp);
 
 extern const CliCommand cmd_top;
 extern const CliCommand cmd_table;

@@ -3,8 +3,14 @@
  * pulsar set and unset: one command for one VM or for all, whatever the
  * toolstack. All keys and values are checked before anything is written.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "lookup.h"
@@ -161,10 +167,11 @@ static void say(const Request *r, const char *whom, const char *where)
     g_autofree char *what = describe(r);
     g_autofree char *shown = text_shown(whom);
     g_autofree char *shown_what = text_shown(what);
+    g_autofree char *shown_where = text_shown(where);
 
     printf("%s%s %s for %s%s%s\n", opt.dry_run ? "would " : "",
            r->unset ? "unset" : "set", shown_what, shown,
-           *where ? " in " : "", where);
+           *where ? " in " : "", shown_where);
 }
 
 /* ---- xl: pulsar.conf ------------------------------------------------- */
@@ -280,23 +287,39 @@ static void note_exceptions(const Request *r, GKeyFile *kf)
     }
 }
 
-static gboolean run_conf(const Request *r, GError **errp)
+/* Who writes the file waits for whoever does now. Closing it ends that. */
+static int lock_conf(const char *path)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *dir = g_path_get_dirname(path);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    while (fd >= 0 && flock(fd, LOCK_EX) && errno == EINTR) {
+    }
+    return fd;
+}
+
+/* Through a link and with the mode that it has: it is somebody's file. */
+static gboolean write_conf(const char *text, GError **errp)
+{
+    g_autofree char *real = NULL;
+    char *found = realpath(opt.config, NULL);
+    struct stat st;
+
+    real = g_strdup(found ? found : opt.config);
+    free(found);
+    return cli_write_file(real, text, stat(real, &st) ? 0644 :
+                          st.st_mode & 07777, errp);
+}
+
+static gboolean change_conf(const Request *r, GPtrArray *names,
+                            GError **errp)
+{
     g_autoptr(GKeyFile) kf = g_key_file_new();
     g_autofree char *text = NULL;
     guint i;
 
     if (!load_conf(kf, errp)) {
         return FALSE;
-    }
-    for (i = 0; i < r->vms->len; i++) {
-        char *name = conf_name(r->vms->pdata[i], errp);
-
-        if (!name) {
-            return FALSE;
-        }
-        g_ptr_array_add(names, name);
     }
     for (i = 0; i < names->len; i++) {
         g_autofree char *group = g_strdup_printf("vm %s",
@@ -308,7 +331,7 @@ static gboolean run_conf(const Request *r, GError **errp)
         change_group(r, kf, "defaults");
     }
     text = g_key_file_to_data(kf, NULL, NULL);
-    if (!opt.dry_run && !cli_write_file(opt.config, text, errp)) {
+    if (!opt.dry_run && !write_conf(text, errp)) {
         return FALSE;
     }
     for (i = 0; i < names->len; i++) {
@@ -319,6 +342,29 @@ static gboolean run_conf(const Request *r, GError **errp)
         note_exceptions(r, kf);
     }
     return TRUE;
+}
+
+static gboolean run_conf(const Request *r, GError **errp)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    gboolean ok;
+    guint i;
+    int lock;
+
+    for (i = 0; i < r->vms->len; i++) {
+        char *name = conf_name(r->vms->pdata[i], errp);
+
+        if (!name) {
+            return FALSE;
+        }
+        g_ptr_array_add(names, name);
+    }
+    lock = lock_conf(opt.config);
+    ok = change_conf(r, names, errp);
+    if (lock >= 0) {
+        close(lock);
+    }
+    return ok;
 }
 
 /* ---- xapi: the platform map ------------------------------------------ */

@@ -195,7 +195,7 @@ static gboolean run(char **args, GError **errp)
     rows_read(&rows, vm, opt.rows ? opt.rows : PULSAR_LEDGER_ROWS);
     if (opt.svg) {
         svg = svg_table(vm, &rows);
-        return cli_write_file(opt.svg, svg, errp);
+        return cli_write_file(opt.svg, svg, 0644, errp);
     }
     if (opt.json) {
         print_json(vm, &rows);

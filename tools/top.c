@@ -215,7 +215,7 @@ static gboolean write_prometheus(GPtrArray *vms, GError **errp)
 {
     g_autofree char *text = report_prometheus(vms);
 
-    return cli_write_file(opt.prometheus, text, errp);
+    return cli_write_file(opt.prometheus, text, 0644, errp);
 }
 
 void top_wait(double seconds)

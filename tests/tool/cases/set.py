@@ -74,6 +74,33 @@ def set_keeps_what_others_wrote(host):
         check(line in text.splitlines(), f'{line!r} is not in {text!r}')
 
 
+@case
+def set_leaves_the_file_where_and_as_it_is(host):
+    real = os.path.join(host.dir, 'of-the-host')
+    with open(real, 'w', encoding='utf-8') as f:
+        f.write(HEAD)
+    os.chmod(real, 0o640)
+    os.symlink(real, conf(host))
+    xl(host, 'set', 'web', 'usb=false')
+    check(os.path.islink(conf(host)), 'the link is gone')
+    equal(groups(real)['vm web'], {'usb': 'false'}, 'file')
+    equal(os.stat(real).st_mode & 0o777, 0o640, 'mode')
+
+
+@case
+def set_by_many_at_once(host):
+    """Whoever writes the file waits for whoever does, and nothing is lost."""
+    path = conf(host, HEAD)
+    names = [f'vm{i}' for i in range(24)]
+    children = [host.start('set', '-t', 'xl', '-f', path, name, 'usb=false')
+                for name in names]
+    for child in children:
+        child.communicate()
+        equal(child.returncode, 0, 'exit')
+    equal(sorted(groups(path)), sorted(['defaults'] +
+                                       [f'vm {n}' for n in names]), 'groups')
+
+
 @case(sanitised=True)
 def set_checks_before_it_writes(host):
     path = conf(host, HEAD)
