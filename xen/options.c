@@ -844,6 +844,11 @@ bool pulsar_options_change(PulsarOptions *o, const char *key,
     }
     id = option_id(opt);
     if (!opt->running || !g_strcmp0(opt->at_start, s.text)) {
+        if (!strcmp(s.text, effective(o, id)->text)) {
+            setting_clear(&s);
+            *ret_id = id;
+            return true;    /* it is so already */
+        }
         fail(ret_error, "%s: %s=%s takes effect at the next start only; it is "
              "%s=%s until then", where, opt->name, s.text, opt->name,
              effective(o, id)->text);

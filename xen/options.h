@@ -227,7 +227,8 @@ bool pulsar_options_add_conf(PulsarOptions *o, const char *path,
  * @key: an option's name
  * @value: its new value
  * @ret_id: which option it was
- * @ret_error: as above; also for an option that changes only at next start
+ * @ret_error: as above; also for an option that changes only at next start,
+ *             unless it has the value already
  *
  * The hardware is the caller's to change.
  */

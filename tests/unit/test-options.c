@@ -841,6 +841,13 @@ static void test_change(void **state)
     error = NULL;
     assert_ok(pulsar_options_change(o, "usb_tablet", "false", &id, &error),
               error);
+
+    /* What it is already is no change, whatever it is. */
+    assert_ok(pulsar_options_change(o, "usb", "off", &id, &error), error);
+    assert_int_equal(id, PULSAR_OPTION_USB);
+    assert_string_equal(pulsar_options_source_text(o, id), "command line");
+    ok = pulsar_options_change(o, "usb", "xhci", &id, &error);
+    assert_sentence(ok, error, "next start", NULL);
     pulsar_options_free(o);
 }
 

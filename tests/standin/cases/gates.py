@@ -226,7 +226,7 @@ ROWS = (
 
 
 def start(machine, row=None, source=None, value=None, arguments=(),
-          options=None):
+          options=None, tree=True):
     """Start with an option set; returns what the device tree looks like."""
     if isinstance(arguments, ReadConfig):
         with open(machine.path('readconfig'), 'w', encoding='ascii') as f:
@@ -237,7 +237,7 @@ def start(machine, row=None, source=None, value=None, arguments=(),
     if source:
         extra += source(machine, row, value)
     machine.start(plain(extra, **(options or {})))
-    return machine.qmp().hmp('info qtree')
+    return machine.qmp().hmp('info qtree') if tree else None
 
 
 def drivers(tree):
@@ -446,11 +446,15 @@ def gates_drive_commands(b):
                     ('eject', {'id': 'cd'}),
                     ('blockdev-change-medium',
                      {'device': 'cd', 'filename': m.path('cd.iso')}),
-                    ('blockdev-open-tray', {'id': 'cd'})):
+                    ('blockdev-open-tray', {'id': 'cd'}),
+                    ('blockdev-remove-medium', {'id': 'cd'}),
+                    ('blockdev-insert-medium', {'id': 'cd',
+                                                'node-name': 'x'})):
                 told = refusal(m, command, **arguments)
                 expect(f"no drive 'cd': dvd={value} (xenstore " in told, told)
-            told = m.qmp().hmp('eject cd')
-            expect(f'dvd={value} (xenstore ' in told, told)
+            for line in 'eject cd', 'change cd /x':
+                told = m.qmp().hmp(line)
+                expect(f'dvd={value} (xenstore ' in told, told)
             told = refusal(m, 'eject', device='another')
             expect("'another' not found" in told, told)
 
@@ -1055,6 +1059,10 @@ def gates_change_while_running(b):
                 told = refusal(m, 'pulsar-set', key=key, value=value)
                 expect(f'{key}={value} takes effect at the next start only'
                        in told, told)
+            before = m.qmp().execute('query-pulsar-options')
+            change('serial', 'given')
+            expect(m.qmp().execute('query-pulsar-options') == before,
+                   'what it is already has changed something')
             told = refusal(m, 'pulsar-set', key='usb_tablet', value='blue')
             expect('usb_tablet takes given, true, false or viewer' in told,
                    told)
@@ -1248,6 +1256,85 @@ def gates_monitor(b):
             expect(f"the QMP monitor on '{name}' is left out: monitor=none"
                    in m.output(), m.output())
         expect(standin.settle([m.pid], 3, 9), 'it is not idle')
+
+
+def answers(machine, name):
+    """Does anything listen on this socket?"""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(standin.TIMEOUT)
+        try:
+            s.connect(machine.path(name))
+            return True
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+
+
+NO_MONITORS = {
+    # how a monitor is asked for at a socket "mon", and what it is
+    '-qmp': (['-qmp', 'unix:{folder}/mon,server=on,wait=off'], 'QMP'),
+    '-qmp-pretty': (['-qmp-pretty', 'unix:{folder}/mon,server=on,wait=off'],
+                    'QMP'),
+    '-mon mode=control': (['-chardev', 'socket,id=h,path={folder}/mon,'
+                           'server=on,wait=off', '-mon',
+                           'chardev=h,mode=control'], 'QMP'),
+    '-monitor': (['-monitor', 'unix:{folder}/mon,server=on,wait=off'],
+                 'human'),
+    '-readconfig': (ReadConfig(
+        '[chardev "h"]', '  backend = "socket"', '  path = "{folder}/mon"',
+        '  server = "on"', '  wait = "off"',
+        '[mon]', '  chardev = "h"', '  mode = "control"'), 'QMP'),
+}
+
+
+@group(alone=False, busy=True)
+def gates_monitor_none(b):
+    row = Row('monitor', 'monitor', 'none', {})
+    for way, (arguments, what) in NO_MONITORS.items():
+        with b.report.case(f'monitor=none holds against {way}', 'fails'):
+            with b.machine(command=None, memory=16) as m:
+                start(m, arguments=arguments)
+                expect(answers(m, 'mon'), 'it is not there when nobody '
+                                          'closed it')
+            for name, (source, text) in SOURCES.items():
+                with b.machine(command=None, memory=16) as m:
+                    start(m, row, source, 'none', arguments, tree=False)
+                    expect(not answers(m, 'mon') and not answers(m, 'qmp'),
+                           f'closed by {name}, it answers')
+                    expect(re.search(
+                        rf'the {what} monitor on .* is left out: '
+                        rf'monitor=none \(.*{re.escape(text)}', m.output()),
+                        m.output())
+                    expect("the QMP monitor on 'libxl-cmd' is left out" in
+                           m.output(), m.output())
+
+
+def on_console(machine):
+    """Is there a human monitor on a virtual console?"""
+    return {c['label']: c['frontend-open'] for c in
+            machine.qmp().execute('query-chardev')}.get('compat_monitor0')
+
+
+@group(alone=False, busy=True)
+def gates_monitor_console(b):
+    row = Row('monitor', 'monitor', 'qmp', {})
+    arguments = ['-monitor', 'vc', '-device', 'VGA']
+    with b.machine(command=None, memory=16) as m:
+        with b.report.case('monitor=qmp holds against -monitor vc', 'fails'):
+            for name, (source, _) in SOURCES.items():
+                with b.machine(command=None, memory=16) as closed:
+                    start(closed, row, source, 'qmp', arguments)
+                    expect(on_console(closed) is None, f'closed by {name}, '
+                                                       'it is there')
+        with b.report.case('pulsar-set monitor=qmp and back, on a console',
+                           'fails', m):
+            start(m, arguments=arguments)
+            expect(on_console(m), 'not there at start')
+            m.qmp().execute('pulsar-set', key='monitor', value='qmp')
+            expect(on_console(m) is False, 'still there')
+            expect('info: options: monitor=qmp (running)' in m.output(),
+                   m.output())
+            m.qmp().execute('pulsar-set', key='monitor', value='full')
+            expect(on_console(m), 'not there again')
 
 
 def mux_answers(machine):
