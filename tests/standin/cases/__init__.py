@@ -12,10 +12,11 @@ processors busy.
 GROUPS = []
 
 
-def group(alone=True, busy=False):
+def group(alone=True, busy=False, early=False):
     """Register a group; alone says that nothing else may run meanwhile, busy
-    that it is no company for groups that measure time."""
+    that it is no company for groups that measure time, early that it waits
+    for so long that it should begin before the others."""
     def register(function):
-        GROUPS.append((function, alone, busy))
+        GROUPS.insert(0 if early else len(GROUPS), (function, alone, busy))
         return function
     return register

@@ -1116,8 +1116,9 @@ def seen(m, viewer, value, act=None):
     return viewer.wait_pixel(1, 1, value, 3 * IDLE_SECONDS)
 
 
-@group(alone=False)
-def gates_vnc_idle(b):
+@contextlib.contextmanager
+def rarely_looked_at(b):
+    """A machine whose viewer sees nothing new until it is left alone."""
     command = standin.xl_command(
         vnc='unix:{folder}/vnc', usb=(), serial=None,
         extra=('-pulsar', f'vnc_idle={IDLE_SECONDS}'))
@@ -1127,38 +1128,59 @@ def gates_vnc_idle(b):
         viewer = look(m)
         viewer.request()
         # Without the option nothing is ever quiet for more than 3 s.
-        with b.report.case('vnc_idle: a still screen is left alone for as '
-                           'long', 'fails', m):
-            expect(standin.settle([m.pid], IDLE_SECONDS - 3, 40),
-                   'it never was')
-        with b.report.case('vnc_idle: what the guest draws is seen in the '
-                           'end', 'fails', m):
-            took = seen(m, viewer, 0x31)
-            b.report.say(f'seen after {took:.1f} s')
-            expect(took < IDLE_SECONDS + 4, f'seen after {took:.1f} s')
-        for name, act in (
-                ('the pointer', lambda: viewer.pointer(5, 5)),
-                ('a display access', lambda: m.guest.outb(0x3d4, 0x0e))):
-            with b.report.case(f'vnc_idle: {name} ends it at once', 'fails',
-                               m):
-                expect(standin.settle([m.pid], IDLE_SECONDS - 3, 40),
-                       'it is not left alone')
-                took = seen(m, viewer, 0x32 + len(name), act)
-                b.report.say(f'seen after {took * 1000:.0f} ms')
-                expect(took < 1, f'seen after {took:.1f} s')
-        with b.report.case('vnc_idle: switched off, it is looked at every 3 '
-                           's again', 'fails', m):
-            expect(standin.settle([m.pid], IDLE_SECONDS - 3, 40),
-                   'it is not left alone')
-            m.qmp().execute('pulsar-set', key='vnc_idle', value='off')
-            expect(not standin.settle([m.pid], IDLE_SECONDS - 3, 25),
-                   'it is still left alone')
-        with b.report.case('vnc_idle: the last viewer leaves: silence',
-                           'fails', m):
-            m.qmp().execute('pulsar-set', key='vnc_idle', value='1')
-            expect(not standin.settle([m.pid], 4, 8), 'it is not looked at')
-            leave(m, viewer)
-            expect(standin.settle([m.pid], 5, 15), 'it is not silent')
+        expect(standin.settle([m.pid], IDLE_SECONDS - 3, 40),
+               'it is not left alone')
+        yield m, viewer
+
+
+@group(alone=False, early=True)
+def gates_vnc_idle(b):
+    with rarely_looked_at(b) as (m, viewer), \
+            b.report.case('vnc_idle: what the guest draws is seen in the '
+                          'end', 'fails', m):
+        took = seen(m, viewer, 0x31)
+        b.report.say(f'seen after {took:.1f} s')
+        expect(took < IDLE_SECONDS + 4, f'seen after {took:.1f} s')
+
+
+def ends_at_once(b, name, act):
+    with rarely_looked_at(b) as (m, viewer), \
+            b.report.case(f'vnc_idle: {name} ends it at once', 'fails', m):
+        took = seen(m, viewer, 0x32, lambda: act(m, viewer))
+        b.report.say(f'seen after {took * 1000:.0f} ms')
+        expect(took < 1, f'seen after {took:.1f} s')
+
+
+@group(alone=False, early=True)
+def gates_vnc_idle_pointer(b):
+    ends_at_once(b, 'the pointer', lambda m, viewer: viewer.pointer(5, 5))
+
+
+@group(alone=False, early=True)
+def gates_vnc_idle_access(b):
+    ends_at_once(b, 'a display access',
+                 lambda m, viewer: m.guest.outb(0x3d4, 0x0e))
+
+
+@group(alone=False, early=True)
+def gates_vnc_idle_off(b):
+    with rarely_looked_at(b) as (m, _), \
+            b.report.case('vnc_idle: switched off, it is looked at every 3 s '
+                          'again', 'fails', m):
+        m.qmp().execute('pulsar-set', key='vnc_idle', value='off')
+        expect(not standin.settle([m.pid], IDLE_SECONDS - 3, 25),
+               'it is still left alone')
+
+
+@group(alone=False, early=True)
+def gates_vnc_idle_leaves(b):
+    with rarely_looked_at(b) as (m, viewer), \
+            b.report.case('vnc_idle: the last viewer leaves: silence', 'fails',
+                          m):
+        m.qmp().execute('pulsar-set', key='vnc_idle', value='1')
+        expect(not standin.settle([m.pid], 4, 8), 'it is not looked at')
+        leave(m, viewer)
+        expect(standin.settle([m.pid], 5, 15), 'it is not silent')
 
 
 # ---- monitors ---------------------------------------------------------------

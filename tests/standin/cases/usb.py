@@ -264,7 +264,8 @@ def uhci_interrupts(b):
         expect(9 <= seconds <= 12, f'20 interrupts took {seconds:.1f} s')
         expect(median(late) <= 3, f'{sorted(late)} frames late')
         if not b.report.stock:
-            expect(timer <= 13 * seconds,
+            # Each look of the guest may buy some frames at full rate.
+            expect(timer <= 30 * seconds,
                    f'{timer} timer wakes in {seconds:.1f} s')
 
 
