@@ -151,6 +151,7 @@ bool pulsar_gate_monitor_changed(Error **errp)
         ok = open_human(c, errp);
         if (!ok) {
             g_queue_push_tail(&closed, c);
+            close_all_human();      /* those that were opened before it */
             break;
         }
         g_free(c->chardev);

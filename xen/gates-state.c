@@ -100,8 +100,10 @@ static bool find_difference(const char *saved, PulsarOptionId *ret_id,
         id = opt - pulsar_option_table;
         seen |= 1u << id;
         if (strcmp(hardware_text(id), equals + 1)) {
+            g_autofree char *value = pulsar_printable(equals + 1, -1, 64);
+
             *ret_id = id;
-            *ret_saved = g_strdup_printf("with %s=%s", items[i], equals + 1);
+            *ret_saved = g_strdup_printf("with %s=%s", items[i], value);
             return true;
         }
     }
@@ -196,6 +198,7 @@ static bool closed_by_section(const char *section, PulsarOptionId *ret_id)
 
 bool pulsar_qemu_loadvm_section_start_full(const char *section, bool known)
 {
+    g_autofree char *shown = NULL;
     g_autofree char *why = NULL;
     PulsarOptionId id;
 
@@ -209,9 +212,10 @@ bool pulsar_qemu_loadvm_section_start_full(const char *section, bool known)
     if (known || !closed_by_section(section, &id)) {
         return false;
     }
+    shown = pulsar_printable(section, -1, 64);
     why = pulsar_gate_why(id);
     error_report("this guest was saved with hardware that it does not have "
                  "here, '%s', and cannot be restored with %s; restore it with "
-                 "the options that it was saved with", section, why);
+                 "the options that it was saved with", shown, why);
     return true;
 }

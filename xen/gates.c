@@ -157,14 +157,13 @@ static bool need_left_out(const QDict *device, PulsarOptionId *ret_id)
            (drive && pulsar_gate_is_left_out(drive, ret_id));
 }
 
-/* No SCSI bus is named and there is none: a USB disk would have had one. */
-static bool bus_left_out(ObjectClass *oc, const QDict *device,
-                         PulsarOptionId *ret_id)
+/* There is no SCSI bus at all: a USB disk would have had one. */
+static bool bus_left_out(ObjectClass *oc, PulsarOptionId *ret_id)
 {
     bool several = false;
 
     *ret_id = PULSAR_OPTION_USB;
-    return usb_left_out && !qdict_haskey(device, "bus") &&
+    return usb_left_out &&
            !g_strcmp0(DEVICE_CLASS(oc)->bus_type, TYPE_SCSI_BUS) &&
            !object_resolve_path_type("", TYPE_SCSI_BUS, &several) && !several;
 }
@@ -388,7 +387,7 @@ const QDict *pulsar_qdev_device_add_from_qdict(const QDict *device,
     }
 
     if (is_closed(oc, device, &id) || need_left_out(device, &id) ||
-        bus_left_out(oc, device, &id) || is_empty_cd(oc, device, &id)) {
+        bus_left_out(oc, &id) || is_empty_cd(oc, device, &id)) {
         if (phase_check(PHASE_MACHINE_READY)) {
             why = pulsar_gate_why(id);
             error_setg(errp, "%s cannot be added to this VM: %s", driver, why);

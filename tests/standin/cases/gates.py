@@ -180,6 +180,10 @@ ROWS = (
             *UHCI, '-device', 'usb-bot', '-drive',
             'if=none,id=d,file={folder}/cd.iso,format=raw,readonly=on',
             '-device', 'scsi-hd,drive=d'], 'usb-bot scsi-hd'),
+        ('a disk on the bus of one without a name', [
+            *UHCI, '-device', 'usb-bot', '-drive',
+            'if=none,id=d,file={folder}/cd.iso,format=raw,readonly=on',
+            '-device', 'scsi-hd,bus=scsi.0,drive=d'], 'usb-bot scsi-hd'),
         ('-readconfig', ReadConfig(
             '[machine]', '  usb = "on"',
             '[device "k"]', '  driver = "usb-kbd"'),
@@ -1375,6 +1379,19 @@ def mux_answers(machine):
             return False
 
 
+def silent(machine, name):
+    """Is a socket open, and nobody there who answers?"""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(machine.path(name))
+        s.sendall(b'info status\n')
+        machine.qmp().execute('query-status')
+        s.setblocking(False)
+        try:
+            return not s.recv(100)
+        except BlockingIOError:
+            return True
+
+
 @group(alone=False, busy=True)
 def gates_monitor_running(b):
     hmp = MONITORS['-monitor']
@@ -1383,15 +1400,7 @@ def gates_monitor_running(b):
         start(m, arguments=hmp)
         expect(prompt(m, 'hmp'), 'not there at start')
         m.qmp().execute('pulsar-set', key='monitor', value='qmp')
-        with socket.socket(socket.AF_UNIX) as s:
-            s.connect(m.path('hmp'))
-            s.sendall(b'info status\n')
-            m.qmp().execute('query-status')
-            s.setblocking(False)
-            try:
-                expect(not s.recv(100), 'it answers')
-            except BlockingIOError:
-                pass
+        expect(silent(m, 'hmp'), 'it answers')
         m.qmp().execute('pulsar-set', key='monitor', value='full')
         expect(prompt(m, 'hmp'), 'not there again')
     with b.machine(command=None) as m, \
@@ -1401,6 +1410,21 @@ def gates_monitor_running(b):
         expect(not prompt(m, 'hmp'), 'there at start')
         m.qmp().execute('pulsar-set', key='monitor', value='full')
         expect(prompt(m, 'hmp'), 'not there')
+    with b.machine(command=None) as m, \
+            b.report.case('pulsar-set monitor=full that cannot open one opens '
+                          'none', 'fails', m):
+        start(m, arguments=[*hmp, '-monitor', 'unix:{folder}/no/hmp,server=on,'
+                            'wait=off', '-pulsar', 'monitor=qmp'])
+        for _ in range(2):
+            told = refusal(m, 'pulsar-set', key='monitor', value='full')
+            expect("'compat_monitor1' cannot be opened" in told, told)
+            told = {o['key']: o['value'] for o in
+                    m.qmp().execute('query-pulsar-options')}
+            expect(told['monitor'] == 'qmp', told)
+            expect(silent(m, 'hmp'), 'the other one is there')
+        os.mkdir(m.path('no'))
+        m.qmp().execute('pulsar-set', key='monitor', value='full')
+        expect(prompt(m, 'hmp') and prompt(m, 'no/hmp'), 'not there')
 
 
 # ---- saved and restored -----------------------------------------------------
