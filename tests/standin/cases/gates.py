@@ -1465,14 +1465,29 @@ def gates_state(b):
             told = not_restored(b, m, xl(option, path))
             expect(f'was saved with {key} as it was given and cannot be '
                    f'restored with {option} (command line)' in told, told)
-    with b.machine(standin.xl_command(vnc='none')) as m, \
-            b.report.case('a closed option that the toolstack knew of is '
-                          'named as well', 'fails'):
-        path = save(m)
-        told = not_restored(b, m, standin.xl_command(
-            vnc='none', usb=(), incoming=path, extra=('-pulsar', 'usb=false')))
-        expect('cannot be restored with usb=false (command line)' in told,
-               told)
+    for saved, option in (('usb=xhci', 'usb=ehci'), ('usb=xhci', 'usb=false'),
+                          ('usb=false', 'usb=uhci'), ('dvd=ahci', 'dvd=none'),
+                          ('dvd=none', 'dvd=ahci'),
+                          ('dvd=loaded', 'dvd=none')):
+        with b.machine(xl(saved)) as m, \
+                b.report.case(f'saved with {saved}, restored with {option}: '
+                              'the option is named', 'fails'):
+            told = not_restored(b, m, xl(option, save(m)))
+            expect(f'was saved with {saved} and cannot be restored with '
+                   f'{option} (command line)' in told, told)
+    for option, more in (('usb=false', dict(usb=())),
+                         ('usb=xhci', dict(usb=())),
+                         ('usb_tablet=false', dict(usb=('-usb',))),
+                         ('serial=none', dict(serial=None))):
+        with b.machine(standin.xl_command(vnc='none')) as m, \
+                b.report.case(f'{option}, and what it closes is not asked for '
+                              'any more: it is named as well', 'fails'):
+            told = not_restored(b, m, standin.xl_command(
+                vnc='none', incoming=save(m), extra=('-pulsar', option),
+                **more))
+            expect('hardware that it does not have here' in told and
+                   f'cannot be restored with {option} (command line)' in told,
+                   told)
     # What closes nothing does not make the state another.
     quiet = 'serial=none,usb=false,parallel=none,vnc_idle=30,monitor=qmp'
     name = 'options that change nothing leave the state as stock knows it'
