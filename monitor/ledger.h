@@ -106,9 +106,9 @@ void pulsar_ledger_woken(PulsarLedger *l, uint64_t now_ns, bool slept,
  * @l: the ledger
  * @now_ns: CLOCK_MONOTONIC; not looked at for a wake of weight 0
  *
- * Closes the wake: the time since it, by its weight, is charged to its cause, and a wake
- * that nobody claimed is charged to PULSAR_LEDGER_UNCLAIMED. Main loop
- * thread only.
+ * Closes the wake: the time since it, by its weight, is charged to its cause,
+ * and a wake that nobody claimed is charged to PULSAR_LEDGER_UNCLAIMED. Main
+ * loop thread only.
  */
 void pulsar_ledger_sleep(PulsarLedger *l, uint64_t now_ns);
 

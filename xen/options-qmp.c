@@ -95,7 +95,8 @@ PulsarSetResult *qmp_pulsar_set(const char *key, const char *value,
     PulsarOptionId id;
 
     if (g_str_equal(key, pulsar_option_table[PULSAR_OPTION_DVD].name) &&
-        !g_ascii_strcasecmp(value, "none") && !pulsar_gate_closed(PULSAR_OPTION_DVD)) {
+        !g_ascii_strcasecmp(value, "none") &&
+        !pulsar_gate_closed(PULSAR_OPTION_DVD)) {
         return eject_all(errp);
     }
     if (!pulsar_options_set_running(key, value, &id, errp)) {
