@@ -27,6 +27,8 @@ XEN = os.path.join(IMAGE, 'xen')
 KERNEL = os.path.join(IMAGE, 'vmlinux')
 DOM0 = os.path.join(IMAGE, 'dom0.cpio')
 STAMP = os.path.join(IMAGE, 'key')
+GUESTS = os.path.join(HERE, 'guests')
+WINDOWS = os.path.join(GUESTS, 'windows')
 
 # The guests' firmware is newer: the BIOS of Debian 12 takes a device model's
 # refusal of a command on AHCI, as QEMU tells it since 8.1, for half a minute
@@ -81,8 +83,10 @@ def _wanted(name):
 def _own_files():
     for name in HELPERS:
         yield os.path.join(HERE, 'dom0', name + '.c')
-    for name in sorted(os.listdir(os.path.join(HERE, 'guests'))):
-        yield os.path.join(HERE, 'guests', name)
+    for folder in GUESTS, WINDOWS:
+        for entry in sorted(os.scandir(folder), key=lambda e: e.name):
+            if entry.is_file():
+                yield entry.path
     for name in ('image.py', 'cpio.py', 'elf.py', 'packages.py'):
         yield os.path.join(HERE, 'xenhost', name)
 
@@ -214,11 +218,25 @@ def _build_helpers():
 
 def _build_boot_sector_guest():
     unlinked = os.path.join(IMAGE, 'bootsector.o')
-    _run('as', '--32', '-o', unlinked,
-         os.path.join(HERE, 'guests', 'bootsector.S'))
+    _run('as', '--32', '-o', unlinked, os.path.join(GUESTS, 'bootsector.S'))
     _run('ld', '-m', 'elf_i386', '-Ttext=0x7c00', '-e', '_start',
          '--oformat', 'binary', '-o', os.path.join(IMAGE, 'bootsector.img'),
          unlinked)
+
+
+def _build_windows_guest():
+    sources = sorted(os.path.join(WINDOWS, name)
+                     for name in os.listdir(WINDOWS)
+                     if name.endswith(('.S', '.c')))
+    disk = os.path.join(IMAGE, 'windows.img')
+    _run('gcc', '-m32', '-march=i686', '-mgeneral-regs-only', '-std=gnu11',
+         '-Os', '-ffreestanding', '-fno-pic', '-no-pie',
+         '-fno-stack-protector', '-fno-asynchronous-unwind-tables',
+         '-fcf-protection=none', '-Wall', '-Wextra', '-Werror', '-nostdlib',
+         '-Wl,--build-id=none', '-Wl,-T,' + os.path.join(WINDOWS, 'guest.ld'),
+         '-o', disk, *sources)
+    # A driver's worth of sectors to read, and a size that a BIOS likes.
+    os.truncate(disk, 1 << 20)
 
 
 def _grub(config):
@@ -263,13 +281,13 @@ def _build_linux_guest(modules, vmlinuz):
         archive.node('dev/console', 5, 1)
         archive.copy('bin/busybox', os.path.join(ROOT, 'bin/busybox'))
         archive.link('bin/sh', 'busybox')
-        archive.copy('init', os.path.join(HERE, 'guests/linux-init'), 0o755)
+        archive.copy('init', os.path.join(GUESTS, 'linux-init'), 0o755)
         archive.data('modules.place',
                      f'{modules_at} {_sectors(loadable)}\n'.encode())
         _add_modules(archive, modules, GUEST_BOOT_MODULES)
     with open(scratch, 'rb') as f:
         initrd = gzip.compress(f.read(), mtime=0)
-    with open(os.path.join(HERE, 'guests/grub.cfg'), encoding='utf-8') as f:
+    with open(os.path.join(GUESTS, 'grub.cfg'), encoding='utf-8') as f:
         # GRUB's first parser knows no comments.
         config = ''.join(line for line in f if not line.startswith('#'))
     config = config.replace('@KERNEL@', f'{GRUB_SECTORS}+{_sectors(kernel)}')
@@ -302,7 +320,7 @@ def _build_dom0(modules):
         archive.data('etc/passwd', b'root:x:0:0:root:/root:/bin/sh\n')
         archive.data('etc/group', b'root:x:0:\n')
         archive.data('etc/xen/xl.conf', b'autoballoon="0"\n')
-        for name in ('bootsector.img', 'linux.img'):
+        for name in ('bootsector.img', 'linux.img', 'windows.img'):
             archive.copy('guests/' + name, os.path.join(IMAGE, name), 0o644)
 
 
@@ -319,6 +337,7 @@ def _build(key):
     modules = _Modules()
     _build_helpers()
     _build_boot_sector_guest()
+    _build_windows_guest()
     _build_linux_guest(modules, vmlinuz)
     _build_dom0(modules)
     shutil.rmtree(ROOT)
