@@ -79,6 +79,7 @@ static const char *note_for(PulsarOptionId id)
         return value == PULSAR_VALUE_VIEWER ?
                "the tablet is plugged in while a VNC client looks" :
                value == PULSAR_VALUE_CLOSED ? "the tablet is unplugged" :
+               !pulsar_gate_usb_has_tablet() ? "there is no tablet" :
                                               "the tablet is plugged in";
     case PULSAR_OPTION_MONITOR:
         return value == PULSAR_VALUE_FULL ? "the human monitors are open" :

@@ -1103,6 +1103,8 @@ def gates_change_while_running(b):
             b.report.case('pulsar-set usb_tablet=true plugs in a new one',
                           'fails', m):
         start(m, arguments=UHCI)
+        told = m.qmp().execute('pulsar-set', key='usb_tablet', value='given')
+        expect(told['note'] == 'there is no tablet', told)
         m.qmp().execute('pulsar-set', key='usb_tablet', value='true')
         expect(plugged(m), 'it is not there')
 

@@ -6,6 +6,7 @@ import os
 import shlex
 
 from harness import (case, check, equal, NO_SUCH_VM, SYSTEM, USAGE)
+from cases.real import Hall
 
 HEAD = '# of this host\n[defaults]\n# quiet\nparallel=none\n'
 
@@ -160,6 +161,43 @@ def set_as_the_doctor_says(host):
     equal(words[0], 'pulsar', 'command')
     xl(host, *words[1:])
     equal(groups(conf(host)), {"vm it's a web": {'usb': 'false'}}, 'file')
+
+
+@case
+def set_now_or_at_the_next_start(host):
+    """Every option of a VM that runs, by its domain id."""
+    path = conf(host)
+    with Hall(host) as hall:
+        m = hall.machine()
+        logged = 0
+        for words, now in (
+                ('monitor=qmp', 'the human monitors are closed'),
+                ('monitor=full', 'the human monitors are open'),
+                ('usb_tablet=false', 'the tablet is unplugged'),
+                ('usb_tablet=true', 'the tablet is plugged in'),
+                ('usb_tablet=viewer', 'while a VNC client looks'),
+                ('usb_tablet=given', 'the tablet is plugged in'),
+                ('vnc_idle=60', 'the guest sees no difference'),
+                ('vnc_idle=off', 'the guest sees no difference'),
+                ('dvd=given', 'the guest sees no difference'),
+                ('dvd=none', None), ('dvd=loaded', None), ('dvd=ahci', None),
+                ('monitor=none', None), ('serial=none', None),
+                ('parallel=none', None), ('usb=false', None),
+                ('usb=xhci', None), ('ledger=off', None)):
+            out = xl(host, 'set', m.domid, words).out
+            about = f'standin-{m.domid} (domain {m.domid}): {words} '
+            if now:
+                check(about + 'now: ' in out and now in out, out)
+            else:
+                check(about + 'not now: ' in out and 'next start' in out, out)
+            changed = m.output().count('info: options: ') - logged
+            equal(changed, 2 if not logged else 1 if now or
+                  words == 'dvd=none' else 0, f'lines in the log for {words}')
+            logged += changed
+            key, value = words.split('=')
+            equal(groups(path)[f'vm standin-{m.domid}'][key], value, 'kept')
+        out = xl(host, 'set', m.domid, 'serial=none', 'vnc_idle=9').out
+        check('serial=none not now' in out and 'vnc_idle=9 now' in out, out)
 
 
 XE = r'''#!/usr/bin/python3
