@@ -5,6 +5,7 @@
  * taken, with a line in the log where it means nothing here.
  */
 #include "qemu/osdep.h"
+#include "block/block-common.h"
 #include "hw/boards.h"
 #include "hw/i386/pc.h"
 #include "hw/qdev-core.h"
@@ -13,7 +14,9 @@
 #include "qapi/error.h"
 #include "qapi/qapi-commands-pulsar.h"
 #include "qapi/visitor.h"
+#include "qemu/config-file.h"
 #include "qemu/error-report.h"
+#include "qemu/option.h"
 #include "qobject/qdict.h"
 #include "system/runstate.h"
 #include "system/system.h"
@@ -95,12 +98,32 @@ static void offer_old_machine(void)
     }
 }
 
+/*
+ * QEMU opens an image for writing when somebody is to write, for a restored
+ * guest after the state came: restricted, that is too late. As xenopsd has it.
+ */
+static int open_for_writing(void *opaque, QemuOpts *drive, Error **errp)
+{
+    const char *file = qemu_opt_get(drive, "file");
+
+    if (file && *file) {
+        qemu_opt_set(drive, BDRV_OPT_AUTO_READ_ONLY,
+                     qemu_opt_get(drive, BDRV_OPT_AUTO_READ_ONLY) ?: "off",
+                     &error_abort);
+    }
+    return 0;
+}
+
 void pulsar_launch_init(void)
 {
     ignore_machine_property("allow-unassigned");
     ignore_machine_property("trad-compat");
     offer_old_machine();
     pulsar_pci_ids_init();
+    if (xen_domid_restrict) {
+        qemu_opts_foreach(qemu_find_opts("drive"), open_for_writing, NULL,
+                          NULL);
+    }
 }
 
 /* ---- what follows -device ---------------------------------------------- */

@@ -218,12 +218,17 @@ def launch_libxl(b):
             confined(m)
             works(m, 'ide-5632')
         with b.machine(command=None) as m, \
-                b.report.case(f'{name}: saved and restored', stock, m):
-            m.start(command())
+                b.report.case(f'{name}: saved and restored, disk and all',
+                          stock, m):
+            with open(m.path('disk'), 'wb') as f:
+                f.truncate(1 << 20)
+            disk = ('-drive', f'file={m.path("disk")},if=ide,index=0,'
+                              'media=disk,format=raw,cache=writeback')
+            m.start(command(usb=disk))
             m.qmp().execute('cont')
             m.guest.outb(0x3ff, 0x5a)
             path = save(m)
-            m.restart(b.binary, command(incoming=path))
+            m.restart(b.binary, command(incoming=path, usb=disk))
             confined(m)
             m.qmp().execute('cont')
             expect(m.guest.inb(0x3ff) == 0x5a, 'the scratch register is lost')
