@@ -9,8 +9,9 @@ import os
 import resource
 import socket
 import subprocess
+import time
 
-from standin import (HELPERS, Failure, Qmp, Terminal, expect, settle,
+from standin import (HELPERS, Count, Failure, Qmp, Terminal, expect, settle,
                      xl_command)
 
 from . import group
@@ -282,6 +283,87 @@ def launch_libxl_options(b):
             expect(m.wait_exit() == 1, f'exit code {m.process.returncode}')
             for part in parts:
                 expect(part in m.output(), f'no {part!r} in {m.output()!r}')
+
+
+ICH9 = ['-device', 'ich9-usb-ehci1,id=usb,addr=0x1d.0x7,multifunction=on']
+for _i in (1, 2, 3):
+    ICH9 += ['-device', f'ich9-usb-uhci{_i},masterbus=usb.0,firstport='
+             f'{2 * (_i - 1)},addr=0x1d.{_i - 1:#x},multifunction=on']
+AHCI = ('-device', 'ahci,id=ahci0', '-drive',
+        'file=/dev/zero,if=none,id=ahcidisk-0,format=raw,cache=writeback,'
+        'readonly=on', '-device', 'ide-cd,bus=ahci0.0,unit=0,'
+        'drive=ahcidisk-0')
+
+HIDDEN = {'vnc': 'unix:{folder}/vnc'}
+
+# What xl.cfg has, and what libxl makes of it.
+XL_CFG = {
+    'usbversion=1': dict(usb=('-device', 'piix3-usb-uhci,id=usb', '-device',
+                              'usb-tablet,bus=usb.0')),
+    'usbversion=2': dict(usb=(*ICH9, '-device', 'usb-tablet,bus=usb.0')),
+    'usbversion=3': dict(usb=('-device', 'nec-usb-xhci,id=usb', '-device',
+                              'usb-tablet,bus=usb.0')),
+    'usbdevice=tablet and keyboard': dict(usb=(
+        '-usb', '-usbdevice', 'tablet', '-usbdevice', 'keyboard')),
+    'hdtype=ahci': dict(extra=AHCI),
+    'vga=none': dict(vga=None),
+    'vga=cirrus': dict(vga='cirrus-vga', vgamem=8),
+    'vnc=0': dict(vnc='none'),
+    'acpi=0': dict(usb=('-no-acpi',)),
+    'serial=[pty, null]': dict(serial='pty', extra=('-serial', 'null')),
+}
+
+# What an operator adds.
+OPTIONS = ('monitor=qmp', 'serial=none', 'parallel=none', 'usb=false',
+           'usb=uhci', 'usb=ehci', 'usb=xhci', 'usb_tablet=false',
+           'usb_tablet=true', 'usb_tablet=viewer', 'dvd=none', 'dvd=loaded',
+           'dvd=ahci', 'vnc_idle=30', 'ledger=off',
+           'monitor=qmp,serial=none,parallel=none,usb=false,dvd=none')
+
+
+def all_idle(report, machines, seconds):
+    """Nothing may run in any of them; {name: machine}."""
+    settle([m.pid for m in machines.values()])
+    counts = {name: Count(m.pid) for name, m in machines.items()}
+    time.sleep(seconds)
+    for name, m in machines.items():
+        ran = counts[name].threads()
+        with report.case(f'{name}: starts and is idle', 'either', m):
+            expect(m.alive() and not ran, f'threads ran: {ran}')
+
+
+@group(alone=False)
+def launch_xl_cfg(b):
+    if b.report.stock:      # it knows no -no-acpi
+        return
+    with contextlib.ExitStack() as stack:
+        machines = {}
+        for name, more in XL_CFG.items():
+            machines[name] = stack.enter_context(b.machine(xl_command(
+                **dict(HIDDEN, **more))))
+        all_idle(b.report, machines, 10)
+        for name, m in machines.items():
+            more = dict(HIDDEN, **XL_CFG[name])
+            with b.report.case(f'{name}: saved and restored', 'either', m):
+                m.guest.outb(0x3ff, 0x5a)
+                path = save(m)
+                m.restart(b.binary, xl_command(incoming=path, **more))
+                expect(m.guest.inb(0x3ff) == 0x5a, 'the scratch register is '
+                                                   'lost')
+        all_idle(b.report, {f'{name}, restored': m
+                            for name, m in machines.items()}, 5)
+
+
+@group(alone=False)
+def launch_options_idle(b):
+    if b.report.stock:
+        return
+    with contextlib.ExitStack() as stack:
+        machines = {}
+        for option in OPTIONS:
+            machines[f'-pulsar {option}'] = stack.enter_context(b.machine(
+                xl_command(extra=('-pulsar', option), **HIDDEN)))
+        all_idle(b.report, machines, 10)
 
 
 def jemalloc():
