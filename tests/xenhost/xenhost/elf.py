@@ -108,6 +108,16 @@ def resolve(path, root):
     return path
 
 
+def command(program, root):
+    """The words that run a program of another system's folder as it is there,
+    with that system's loader and libraries and none of this one's."""
+    folders = {os.path.dirname(path)
+               for path in closure([program], root).values()}
+    # The link is absolute: followed here, it would be this system's loader.
+    loader = resolve(os.path.join(root, 'lib64/ld-linux-x86-64.so.2'), root)
+    return [loader, '--library-path', ':'.join(sorted(folders)), program]
+
+
 def closure(programs, root='/'):
     """{soname: path} of every library that the programs need."""
     found = {}

@@ -9,8 +9,7 @@ import os
 import shutil
 import subprocess
 
-from . import packages
-from .elf import closure
+from . import elf, packages
 from .paths import WORK, lock, say
 
 VERSION = '7.2'
@@ -47,13 +46,9 @@ def _beside():
              'usr/lib/', 'lib/', 'lib64/')))
         with open(stamp, 'w', encoding='utf-8') as f:
             f.write(files)
-    program = os.path.join(ROOT, 'usr/bin', NAME)
-    folders = sorted({os.path.dirname(p)
-                      for p in closure([program], ROOT).values()})
     modules = os.path.join(ROOT, 'usr/lib/x86_64-linux-gnu/qemu')
     return ['env', 'QEMU_MODULE_DIR=' + modules,
-            os.path.join(ROOT, 'lib64/ld-linux-x86-64.so.2'),
-            '--library-path', ':'.join(folders), program,
+            *elf.command(os.path.join(ROOT, 'usr/bin', NAME), ROOT),
             '-L', os.path.join(ROOT, 'usr/share/seabios'),
             '-L', os.path.join(ROOT, 'usr/share/qemu')]
 

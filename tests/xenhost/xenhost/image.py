@@ -16,7 +16,7 @@ import struct
 import subprocess
 import zlib
 
-from . import packages
+from . import elf, packages
 from .cpio import Cpio
 from .elf import Elf, NotElf, closure, resolve
 from .paths import HERE, WORK, Trouble, lock, say
@@ -247,9 +247,7 @@ def _grub(config):
     with open(path, 'w', encoding='utf-8') as f:
         f.write(config)
     program = os.path.join(ROOT, 'usr/bin/grub-mkimage')
-    folders = {os.path.dirname(p) for p in closure([program], ROOT).values()}
-    _run(os.path.join(ROOT, 'lib64/ld-linux-x86-64.so.2'),
-         '--library-path', ':'.join(sorted(folders)), program,
+    _run(*elf.command(program, ROOT),
          '-O', 'i386-pc', '-d', modules, '-p', '/', '-c', path, '-o', core,
          'biosdisk', 'linux')
     with open(os.path.join(modules, 'boot.img'), 'rb') as f:
