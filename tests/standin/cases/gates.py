@@ -1635,6 +1635,45 @@ def gates_state_tablet(b):
 
 
 @group(alone=False, busy=True)
+def gates_tablet_comes_back(b):
+    """usb_tablet=false and back leaves it where and what it was."""
+    first = ('-device', 'usb-kbd')
+    for name, arguments in (
+            ('-usbdevice', ['-usb', '-usbdevice', 'tablet']),
+            ('-device', ['-usb', *first, '-device',
+                         'usb-tablet,id=t,port=2,usb_version=1']),
+            ('JSON', [*UHCI, '-device', '{"driver": "usb-tablet", "id": "t", '
+                      '"bus": "uhci.0", "port": "2", "usb_version": 1}']),
+            ('on a hub', [*UHCI, '-device', 'usb-hub,bus=uhci.0,port=1',
+                          '-device', 'usb-tablet,port=1.3,id=t']),
+            ('two of them', [*UHCI, '-device', 'usb-tablet,id=t', '-device',
+                             'usb-wacom-tablet,id=w'])):
+        with b.report.case(f'usb_tablet=false and back: {name}', 'fails'), \
+                b.machine(command=None) as m:
+            tree = start(m, arguments=arguments)
+            q = m.qmp()
+            wanted = sorted(q.hmp('info usb').splitlines())
+            for value in ('false', 'viewer', 'true', 'false', 'given'):
+                q.execute('pulsar-set', key='usb_tablet', value=value)
+                told = q.hmp('info usb')
+                expect(('Tablet' in told) == (value != 'false'),
+                       f'{value}: {told}')
+            expect(sorted(told.splitlines()) == wanted,
+                   f'{told} in place of {wanted}')
+            expect(sorted(re.findall(r'usb_version = .*', tree)) == sorted(
+                re.findall(r'usb_version = .*', q.hmp('info qtree'))),
+                'its properties are others')
+    with b.report.case('usb_tablet=false from the start, then true: where the '
+                       'command line has it', 'fails'), \
+            b.machine(command=None) as m:
+        m.start(plain(['-usb', '-device', 'usb-tablet,id=t,port=2',
+                       '-pulsar', 'usb_tablet=false']))
+        m.qmp().execute('pulsar-set', key='usb_tablet', value='true')
+        told = m.qmp().hmp('info usb')
+        expect('Port 2, ' in told and 'ID: t' in told, told)
+
+
+@group(alone=False, busy=True)
 def gates_state_stock(b):
     name = 'a state with altered hardware: stock refuses it by a section'
     if b.report.stock:
