@@ -1141,6 +1141,8 @@ def rarely_looked_at(b):
 
 @group(alone=False, early=True)
 def gates_vnc_idle(b):
+    if b.report.stock:      # it has no -pulsar to begin with
+        return
     with rarely_looked_at(b) as (m, viewer), \
             b.report.case('vnc_idle: what the guest draws is seen in the '
                           'end', 'fails', m):
@@ -1150,6 +1152,8 @@ def gates_vnc_idle(b):
 
 
 def ends_at_once(b, name, act):
+    if b.report.stock:      # it has no -pulsar to begin with
+        return
     with rarely_looked_at(b) as (m, viewer), \
             b.report.case(f'vnc_idle: {name} ends it at once', 'fails', m):
         took = seen(m, viewer, 0x32, lambda: act(m, viewer))
@@ -1170,6 +1174,8 @@ def gates_vnc_idle_access(b):
 
 @group(alone=False, early=True)
 def gates_vnc_idle_off(b):
+    if b.report.stock:      # it has no -pulsar to begin with
+        return
     with rarely_looked_at(b) as (m, _), \
             b.report.case('vnc_idle: switched off, it is looked at every 3 s '
                           'again', 'fails', m):
@@ -1180,6 +1186,8 @@ def gates_vnc_idle_off(b):
 
 @group(alone=False, early=True)
 def gates_vnc_idle_leaves(b):
+    if b.report.stock:      # it has no -pulsar to begin with
+        return
     with rarely_looked_at(b) as (m, viewer), \
             b.report.case('vnc_idle: the last viewer leaves: silence', 'fails',
                           m):

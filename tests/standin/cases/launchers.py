@@ -332,7 +332,7 @@ def all_idle(report, machines, seconds):
             expect(m.alive() and not ran, f'threads ran: {ran}')
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def launch_xl_cfg(b):
     if b.report.stock:      # it knows no -no-acpi
         return
@@ -354,7 +354,7 @@ def launch_xl_cfg(b):
                             for name, m in machines.items()}, 5)
 
 
-@group(alone=False)
+@group(alone=False, busy=True)
 def launch_options_idle(b):
     if b.report.stock:
         return
