@@ -22,7 +22,7 @@
 
 /* The kernel's numbers for what a socket does, TCP or not. */
 #define STATE_ESTABLISHED  1
-#define STATE_LISTEN       10
+#define FLAG_LISTENS       0x10000     /* in /proc/net/unix */
 
 /* The ports on which a toolstack puts VNC servers. */
 #define VNC_PORT_FIRST  5900
@@ -275,22 +275,36 @@ static gint by_use(gconstpointer a, gconstpointer b)
     return libxl_x != libxl_y ? libxl_x - libxl_y : strcmp(x, y);
 }
 
+/*
+ * From /proc, for the kernel tells by netlink only of the caller's network
+ * namespace, and xapi gives each device model one of its own.
+ */
 GPtrArray *outside_monitor_sockets(pid_t pid)
 {
     GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *file = g_strdup_printf("/proc/%d/net/unix", pid);
     g_autoptr(GHashTable) own = new_set();
-    g_autoptr(GArray) all = unix_sockets(STATE_LISTEN);
-    guint i;
+    FILE *f = fopen(file, "re");
+    char line[256], path[108 + 1];
+    guint64 inode;
+    guint flags;
 
     visit_own_fds(pid, note_target, own);
-    for (i = 0; i < all->len; i++) {
-        const UnixEnd *end = &g_array_index(all, UnixEnd, i);
-        g_autofree char *target = socket_target(end->inode);
+    while (f && fgets(line, sizeof(line), f)) {
+        g_autofree char *target = NULL;
 
-        if (end->path[0] == '/' && !is_vnc_path(end->path) &&
-            g_hash_table_contains(own, target)) {
-            g_ptr_array_add(found, g_strdup(end->path));
+        if (sscanf(line, "%*x: %*x %*x %x %*x %*x %" G_GUINT64_FORMAT
+                   " %108[^\n]", &flags, &inode, path) != 3) {
+            continue;
         }
+        target = socket_target(inode);
+        if ((flags & FLAG_LISTENS) && path[0] == '/' && !is_vnc_path(path) &&
+            g_hash_table_contains(own, target)) {
+            g_ptr_array_add(found, g_strdup(path));
+        }
+    }
+    if (f) {
+        fclose(f);
     }
     g_ptr_array_sort(found, by_use);
     return found;

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """pulsar set and unset: pulsar.conf under xl, xe under xapi."""
 
+import ctypes
 import json
 import os
 import shlex
+import subprocess
 
-from harness import (case, check, equal, NO_SUCH_VM, SYSTEM, USAGE)
-from cases.real import Hall
+from harness import (case, check, equal, Skip, NO_SUCH_VM, SYSTEM, USAGE)
+from cases.real import Hall, standin
 
+CLONE_NEWNET = 0x40000000
 HEAD = '# of this host\n[defaults]\n# quiet\nparallel=none\n'
 
 
@@ -198,6 +201,26 @@ def set_now_or_at_the_next_start(host):
             equal(groups(path)[f'vm standin-{m.domid}'][key], value, 'kept')
         out = xl(host, 'set', m.domid, 'serial=none', 'vnc_idle=9').out
         check('serial=none not now' in out and 'vnc_idle=9 now' in out, out)
+
+
+def own_network():
+    """As xapi starts a device model: in a network namespace of its own."""
+    if ctypes.CDLL(None).unshare(CLONE_NEWNET):
+        raise OSError('unshare')
+
+
+@case
+def set_reaches_a_device_model_in_its_own_network(host):
+    with Hall(host) as hall:
+        try:
+            subprocess.run(['true'], preexec_fn=own_network, check=True)
+        except subprocess.SubprocessError as e:
+            raise Skip('no network namespaces here') from e
+        m = standin.Machine(hall.world, standin.QEMU, None, memory=32,
+                            env={'PULSAR_RUNDIR': host.rundir})
+        m.start(standin.xenopsd_command(), preexec=own_network)
+        out = xl(host, 'set', m.domid, 'vnc_idle=30').out
+        check('vnc_idle=30 now' in out, out)
 
 
 XE = r'''#!/usr/bin/python3
