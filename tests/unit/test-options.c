@@ -798,7 +798,8 @@ static void test_change(void **state)
         { "usb_tablet", "viewer", true }, { "usb_tablet", "given", true },
         { "vnc_idle", "30", true }, { "vnc_idle", "off", true },
         { "monitor", "qmp", true }, { "monitor", "full", true },
-        { "monitor", "none", false }, { "serial", "none", false }, { "parallel", "none", false },
+        { "monitor", "none", false }, { "serial", "none", false },
+        { "parallel", "none", false },
         { "usb", "xhci", false }, { "dvd", "none", false },
         { "ledger", "off", false }, { "config", "off", false },
     };

@@ -463,7 +463,7 @@ def gates_drive_commands(b):
             expect("'another' not found" in told, told)
 
 
-# ---- what is closed is not even opened ----------------------------------------
+# ---- what is closed is not even opened -----------------------------------
 
 @group(alone=False, busy=True)
 def gates_nothing_opened(b):
@@ -503,7 +503,7 @@ def gates_nothing_opened(b):
         expect(prompt(m, 'hmp'), 'the monitor is not there')
 
 
-# ---- every value from every source --------------------------------------------
+# ---- every value from every source ---------------------------------------
 
 VALUES = {
     'monitor': ('monitor', ('full', 'qmp', 'none')),
