@@ -34,8 +34,8 @@ skip() {
 
 # write_config NAME DM KIND [LINE...]: /etc/xen/NAME.cfg as a toolstack's
 # user writes it: VNC, a serial port on a pty, one disk. DM is the device
-# model to run, KIND the guest: bootsector or linux. Each LINE is one more
-# line of xl.cfg(5) and wins over the same key here.
+# model to run, KIND the guest: bootsector, linux or windows. Each LINE is one
+# more line of xl.cfg(5) and wins over the same key here.
 write_config() {
     local name=$1 dm=$2 kind=$3 memory disk_bus line
     shift 3
@@ -63,6 +63,63 @@ END
     for line in "$@"; do
         sed -i "/^${line%% *} =/d" "/etc/xen/$name.cfg"
         echo "$line" >>"/etc/xen/$name.cfg"
+    done
+}
+
+# open_devices NAME: lines for write_config that ask for all that stock makes
+# by default under xapi: serial, parallel, USB with a tablet, an empty DVD
+# drive, a human monitor. More words for the device model may follow.
+open_devices() {
+    local name=$1 word words='"-parallel", "null", "-monitor", "null"'
+    shift
+    for word in "$@"; do
+        words="$words, \"$word\""
+    done
+    echo 'usb = 1'
+    echo 'usbdevice = "tablet"'
+    echo "disk = [\"format=raw,vdev=hda,access=rw,backendtype=qdisk,target=/disks/$name.img\",\"vdev=hdc,access=ro,devtype=cdrom,backendtype=qdisk,target=\"]"
+    echo "device_model_args_hvm = [$words]"
+}
+
+# write_windows NAME DM SECONDS [WORD...]: configures a guest that behaves like
+# Windows, with all devices, and powers itself off SECONDS after it was ready
+# (0: never). Each WORD is one more for the device model.
+write_windows() {
+    local name=$1 dm=$2 seconds=$3 line
+    shift 3
+    open_devices "$name" "$@" >"/tmp/$name.lines"
+    set --
+    while read -r line; do
+        set -- "$@" "$line"
+    done <"/tmp/$name.lines"
+    write_config "$name" "$dm" windows "$@"
+    # What stands where: guests/windows/start.S
+    printf '%-8s' "$seconds" |
+        dd of="/disks/$name.img" bs=1 seek=520 conv=notrunc 2>/dev/null
+}
+
+# What closes all that such a guest would keep asking or running.
+windows_gates=serial=none,parallel=none,usb=false,usb_tablet=false,dvd=none,monitor=qmp
+
+# windows_said DOMID: what the guest that behaves like Windows said. It says it
+# to Xen, whose console keeps it, so it needs no device for that.
+windows_said() {
+    xl dmesg | sed -n "s/.*(d$1) windows guest: //p"
+}
+
+# await_windows NAME TEXT SECONDS: wait until it said TEXT. Nothing tells that
+# Xen's console has more, so it is looked at again and again.
+await_windows() {
+    local number end
+    number=$(domid "$1")
+    end=$(($(date +%s) + $3))
+    until windows_said "$number" | grep -q "$2"; do
+        if [ "$(date +%s)" -ge "$end" ]; then
+            echo "guest $1 did not say '$2' within $3 s, but:"
+            windows_said "$number"
+            return 1
+        fi
+        sleep 2
     done
 }
 
@@ -143,4 +200,11 @@ asleep() {
     # A row of zeros a device model, and no other row.
     awk -F, -v want=$# 'NR > 1 { rows++; n += $6 + $7 }
         END { exit !(rows == want && n == 0) }' /tmp/wakes
+}
+
+# ledger_total NAME: timer, read and write since the start, from the ledger.
+ledger_total() {
+    "$TOOL" table --json "$(domid "$1")" |
+        sed -n 's/.*"total":{\([^}]*\)}.*/\1/p' | tr -d '"' | tr ':,' ' \n' |
+        awk '{ n[$1] = $2 } END { print n["timer"], n["read"], n["write"] }'
 }

@@ -128,16 +128,9 @@ static bool control(const struct usb_setup *setup, void *data)
 
 static bool address(void)
 {
-    struct usb_setup setup = { 0x00, 5, 1, 0, 0 };
-
     usb_address = 0;
     packet_size = 64;                   /* always, at high speed */
-    if (!control(&setup, NULL)) {
-        return false;
-    }
-    usb_address = 1;
-    delay(10);
-    return true;
+    return usb_give_address(control, &usb_address);
 }
 
 static bool listen(unsigned endpoint, unsigned size, unsigned interval)

@@ -3,7 +3,8 @@
  * The Windows-like guest: what its parts know of each other.
  *
  * Memory is flat and physical, one thread runs with interrupts on, and
- * handlers run with interrupts off.
+ * handlers run with interrupts off. What is volatile is changed by a handler
+ * or by a device.
  */
 #ifndef GUEST_H
 #define GUEST_H
@@ -135,14 +136,16 @@ struct usb_setup {
     uint16_t length;
 };
 
+/* One control transfer; data is read when setup->type says so. */
+typedef bool UsbControl(const struct usb_setup *setup, void *data);
+
 struct usb_host {
     const char *name;
 
     /* The device at the default address gets its own. */
     bool (*address)(void);
 
-    /* One control transfer; data is read when setup->type says so. */
-    bool (*control)(const struct usb_setup *setup, void *data);
+    UsbControl *control;
 
     /* Keep a transfer queued at an interrupt endpoint, for ever. */
     bool (*listen)(unsigned endpoint, unsigned size, unsigned interval);
@@ -153,6 +156,9 @@ void usb_start(void);
 
 /* A device answers at the default address: set it up. */
 void usb_found(const struct usb_host *host);
+
+/* Tell the device its address, and take it down in *address. */
+bool usb_give_address(UsbControl *control, unsigned *address);
 
 /* Counts a report of the tablet. */
 void usb_report(void);

@@ -41,17 +41,20 @@ static void secondary_irq(void)
     channel_irq(&channels[1]);
 }
 
-static bool not_busy(const struct channel *channel, uint8_t wanted)
+/* Its status, once it has time for us or takes too long. */
+static uint8_t when_idle(const struct channel *channel)
 {
-    uint8_t status = 0;
+    uint8_t status = BUSY;
 
-    for (unsigned i = 0; i < 10000; i++) {
+    for (unsigned i = 0; i < 10000 && (status & BUSY); i++) {
         status = inb(channel->control);
-        if (!(status & BUSY)) {
-            break;
-        }
     }
-    return (status & (BUSY | ERROR | wanted)) == wanted;
+    return status;
+}
+
+static bool wants_data(const struct channel *channel)
+{
+    return (when_idle(channel) & (BUSY | DATA_READY | ERROR)) == DATA_READY;
 }
 
 static void command(struct channel *channel, uint8_t code)
@@ -115,7 +118,7 @@ static void look(struct channel *channel, uint8_t select)
         }
         return;
     }
-    if (not_busy(channel, DATA_READY)) {
+    if (wants_data(channel)) {
         take_sector(channel);
         if (!load_drivers(channel, select)) {
             say("IDE: the disk does not answer");
@@ -148,14 +151,12 @@ bool ide_packet(const uint8_t *packet, void *data, unsigned length)
     unsigned got;
 
     outb(dvd->base + 6, dvd_select);
-    if (!not_busy(dvd, 0)) {
-        /* An error of last time is no reason not to ask. */
-    }
+    when_idle(dvd);
     outb(dvd->base + 1, 0);
     outb(dvd->base + 4, length);
     outb(dvd->base + 5, length >> 8);
     command(dvd, 0xa0);
-    if (!not_busy(dvd, DATA_READY)) {
+    if (!wants_data(dvd)) {
         return false;
     }
     dvd->interrupted = false;

@@ -20,7 +20,7 @@
 #define QUEUE       2u
 #define ACTIVE      0x00800000u
 #define ON_COMPLETE 0x01000000u
-#define ERRORS      0x007e0000u /* stalled, and what made it so; not refused */
+#define ERRORS      0x00760000u /* stalled, or on the way there; not refused */
 #define TRY_THREE   0x18000000u
 
 #define SETUP       0x2d
@@ -109,18 +109,15 @@ static bool control(const struct usb_setup *setup, void *data)
     control_queue.first = ADDRESS(control_transfers);
     while ((last->status & ACTIVE) && wait_for(&interrupted)) {
         interrupted = false;
-        if (control_queue.first & END) {
-            break;
-        }
         for (struct transfer *t = control_transfers; t <= last; t++) {
-            if (!(t->status & ACTIVE) && (t->status & ERRORS & ~0x00080000u)) {
+            if (!(t->status & ACTIVE) && (t->status & ERRORS)) {
                 control_queue.first = END;
                 return false;
             }
         }
     }
     control_queue.first = END;
-    return !(last->status & (ACTIVE | 0x00400000u));
+    return !(last->status & (ACTIVE | ERRORS));
 }
 
 static bool address(void)
@@ -134,13 +131,7 @@ static bool address(void)
         return false;
     }
     packet_size = data[7];
-    setup = (struct usb_setup){ 0x00, 5, 1, 0, 0 };
-    if (!packet_size || !control(&setup, NULL)) {
-        return false;
-    }
-    usb_address = 1;
-    delay(10);
-    return true;
+    return packet_size && usb_give_address(control, &usb_address);
 }
 
 static bool listen(unsigned endpoint, unsigned size, unsigned interval)

@@ -5,6 +5,7 @@
  */
 #include "guest.h"
 
+#define SET_ADDRESS         5
 #define GET_DESCRIPTOR      6
 #define SET_CONFIGURATION   9
 #define HID_SET_IDLE        10
@@ -17,6 +18,18 @@ volatile unsigned usb_reports;
 void usb_report(void)
 {
     usb_reports++;
+}
+
+bool usb_give_address(UsbControl *control, unsigned *address)
+{
+    static const struct usb_setup setup = { 0x00, SET_ADDRESS, 1, 0, 0 };
+
+    if (!control(&setup, NULL)) {
+        return false;
+    }
+    *address = setup.value;
+    delay(10);
+    return true;
 }
 
 static bool configure(const struct usb_host *host, const uint8_t *data,
