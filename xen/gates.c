@@ -249,13 +249,10 @@ static void note_ports(BackEnds *ends)
 }
 
 /* Notes which back ends a device of the command line has. */
-static int note_back_ends(void *opaque, QemuOpts *opts, Error **errp)
+static void note_back_ends(BackEnds *ends, const QDict *device)
 {
     static const char *const properties[] = { "chardev", "drive" };
-    BackEnds *ends = opaque;
-    const char *driver = qemu_opt_get(opts, "driver");
-    ObjectClass *oc = device_class(driver);
-    g_autoptr(QDict) device = qemu_opts_to_qdict(opts, NULL);
+    ObjectClass *oc = device_class(qdict_get_try_str(device, "driver"));
     PulsarOptionId id;
     bool closed = oc && is_closed(oc, device, &id);
     size_t i;
@@ -273,7 +270,24 @@ static int note_back_ends(void *opaque, QemuOpts *opts, Error **errp)
             g_hash_table_add(ends->used, g_strdup(name));
         }
     }
+}
+
+static int note_device(void *opaque, QemuOpts *opts, Error **errp)
+{
+    g_autoptr(QDict) device = qemu_opts_to_qdict(opts, NULL);
+
+    note_back_ends(opaque, device);
     return 0;
+}
+
+static GPtrArray *json_devices;     /* QDict, the command line's */
+
+void pulsar_json_device(QDict *device)
+{
+    if (!json_devices) {
+        json_devices = g_ptr_array_new();
+    }
+    g_ptr_array_add(json_devices, device);
 }
 
 /*
@@ -337,8 +351,12 @@ static void drop_unused(void)
         .unused = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
         .used = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
     };
+    guint i;
 
-    qemu_opts_foreach(qemu_find_opts("device"), note_back_ends, &ends, NULL);
+    qemu_opts_foreach(qemu_find_opts("device"), note_device, &ends, NULL);
+    for (i = 0; json_devices && i < json_devices->len; i++) {
+        note_back_ends(&ends, json_devices->pdata[i]);
+    }
     note_ports(&ends);
     pulsar_gate_monitor_init(ends.unused, ends.used);
     drop_back_ends(&ends, "chardev");

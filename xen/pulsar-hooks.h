@@ -573,6 +573,14 @@ const char *pulsar_parallel_parse(const char *devname);
 bool pulsar_usb_parse(const char *cmdline);
 
 /**
+ * pulsar_json_device: from qemu_init() (system/vl.c)
+ * @device: what a -device in JSON says; it stays where it is
+ *
+ * Called while the command line is read. Notes which back ends it uses.
+ */
+void pulsar_json_device(QDict *device);
+
+/**
  * pulsar_qdev_device_add_from_qdict: from qdev_device_add_from_qdict()
  * (system/qdev-monitor.c)
  * @device: "driver", "id", "bus" and properties

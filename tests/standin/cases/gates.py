@@ -474,6 +474,11 @@ def gates_nothing_opened(b):
                              '-serial', 'chardev:f']),
             ('serial=none', ['-chardev', 'file,id=f,path=/nonexistent/file',
                              '-device', 'pci-serial,chardev=f']),
+            ('serial=none', ['-chardev', 'file,id=f,path=/nonexistent/file',
+                             '-device', '{"driver": "isa-serial", '
+                             '"chardev": "f"}']),
+            ('dvd=none', ['-drive', 'if=none,id=cd,file=/nonexistent',
+                          '-device', '{"driver": "ide-cd", "drive": "cd"}']),
             ('parallel=none', ['-parallel', '/dev/parport9']),
             ('parallel=none', ['-chardev', 'file,id=f,path=/nonexistent/file',
                                '-parallel', 'chardev:f']),
