@@ -376,6 +376,21 @@ static gboolean xapi_is_called(const XapiVm *vm, const char *what)
     return !strcmp(vm->name, clean) || !g_ascii_strcasecmp(vm->uuid, clean);
 }
 
+/* By which name xapi knows what runs as a domain; @typed if it is none. */
+static char *xapi_name(GPtrArray *all, const char *typed)
+{
+    g_autoptr(VmPage) page = NULL;
+    guint i;
+
+    for (i = 0; i < all->len; i++) {
+        if (xapi_is_called(all->pdata[i], typed)) {
+            return g_strdup(typed);
+        }
+    }
+    page = lookup_page(typed, NULL);
+    return g_strdup(page && *page->uuid ? page->uuid : typed);
+}
+
 /* The VMs that are meant; what is meant and does not fit is an error. */
 static gboolean xapi_choose(const Request *r, GPtrArray *all,
                             GPtrArray *chosen, GError **errp)
@@ -384,12 +399,13 @@ static gboolean xapi_choose(const Request *r, GPtrArray *all,
 
     for (k = 0; k < r->vms->len; k++) {
         g_autofree char *shown = text_shown(r->vms->pdata[k]);
+        g_autofree char *name = xapi_name(all, r->vms->pdata[k]);
 
         found = 0;
         for (i = 0; i < all->len; i++) {
             XapiVm *vm = all->pdata[i];
 
-            if (!xapi_is_called(vm, r->vms->pdata[k])) {
+            if (!xapi_is_called(vm, name)) {
                 continue;
             }
             if (vm->unfit) {

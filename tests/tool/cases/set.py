@@ -324,6 +324,12 @@ def set_by_xapi(host):
     out = xapi.run('unset', 'web', 'mail', 'usb', 'serial').out
     del want['u-1']['usb'], want['u-2']['usb']
     equal(xapi.platforms(), want, 'after unset')
+    # One that runs may be called by its domain.
+    host.dm(31007, 'uuid u-6', name='renamed')
+    out = xapi.run('set', 31007, 'dvd=loaded').out
+    check('set dvd=loaded for twin (u-6)\n' in out, out)
+    want['u-6'] = {'dvd': 'loaded'}
+    equal(xapi.platforms(), want, 'by domain id')
 
 
 @case(sanitised=True)
