@@ -591,15 +591,16 @@ def gates_conf_of_the_host(b):
         return
     with b.machine(command=None) as m:
         os.mkdir(m.path('etc'))
+        # Looked up before the fork: other threads may be at it then.
+        libc = ctypes.CDLL(None, use_errno=True)
+        unshare, mount = libc.unshare, libc.mount
+        ours, theirs = m.path('etc').encode(), folder.encode()
 
         def elsewhere():
             """The system's folder is ours, for this process alone."""
-            libc = ctypes.CDLL(None, use_errno=True)
-            if libc.unshare(CLONE_NEWNS) or \
-                    libc.mount(b'none', b'/', None, MS_REC | MS_PRIVATE,
-                               None) or \
-                    libc.mount(m.path('etc').encode(), folder.encode(), None,
-                               MS_BIND, None):
+            if unshare(CLONE_NEWNS) or \
+                    mount(b'none', b'/', None, MS_REC | MS_PRIVATE, None) or \
+                    mount(ours, theirs, None, MS_BIND, None):
                 raise OSError(ctypes.get_errno(), 'mount')
         try:
             subprocess.run(['true'], preexec_fn=elsewhere, check=True)

@@ -203,9 +203,13 @@ def set_now_or_at_the_next_start(host):
         check('serial=none not now' in out and 'vnc_idle=9 now' in out, out)
 
 
+# Looked up before the fork: other threads may be at it then.
+unshare = ctypes.CDLL(None).unshare
+
+
 def own_network():
     """As xapi starts a device model: in a network namespace of its own."""
-    if ctypes.CDLL(None).unshare(CLONE_NEWNET):
+    if unshare(CLONE_NEWNET):
         raise OSError('unshare')
 
 
