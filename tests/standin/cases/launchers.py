@@ -120,11 +120,14 @@ def xenopsd(profile, restrict=('-chroot', '{root}', '-runas',
     return command
 
 
+# Looked up before the fork: other threads may be at it then.
+unshare = ctypes.CDLL(None, use_errno=True).unshare
+
+
 def confine():
     """What xenopsd's wrapper does between fork and exec."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 10, 256 << 10))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET):
+    if unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), 'unshare')
 
 
