@@ -137,8 +137,9 @@ ifneq ($(wildcard tools/completion/pulsar),)
 endif
 endif
 	$(Q)for page in $(MANUALS); do \
-	    install -D -m 644 $$page \
-	        "$(D)$(mandir)/man$${page##*.}/$${page##*/}" || exit 1; \
+	    to="$(D)$(mandir)/man$${page##*.}/$${page##*/}" && \
+	    install -D -m 644 $$page "$$to" && \
+	    sed -i 's|/run/pulsar|$(or $(runstatedir),/run)/pulsar|g' "$$to" || exit 1; \
 	done
 
 # The tests, their packages first.

@@ -324,9 +324,10 @@ def test_install(box):
     """make install puts everything below DESTDIR"""
     box.write('tools/x.c', '#include <stdio.h>\n'
               'int main(void) { puts(PULSAR_VERSION); return 0; }\n')
-    box.write('docs/man/pulsar.1', '.TH x\n')
+    box.write('docs/man/pulsar.1', '.TH x\nIt is in /run/pulsar.\n')
     box.write('tools/completion/pulsar', '')
-    box.configure('--prefix=/usr', '--libexecdir=/usr/lib/x').fine()
+    box.configure('--prefix=/usr', '--libexecdir=/usr/lib/x',
+                  '--runstatedir=/srv/run').fine()
     dest = os.path.join(box.top, 'dest')
     box.make('install', f'DESTDIR={dest}').fine()
     found = sorted(os.path.relpath(os.path.join(where, name), dest)
@@ -337,6 +338,8 @@ def test_install(box):
                      'usr/share/pulsar/keymaps/en-us'], found
     printed = box.run(os.path.join(dest, 'usr/bin/pulsar')).fine().out
     assert printed == box.read('VERSION'), printed
+    page = box.read(os.path.join(dest, 'usr/share/man/man1/pulsar.1'))
+    assert page == '.TH x\nIt is in /srv/run/pulsar.\n', page
 
 
 DIRS = '''#include <stdio.h>
