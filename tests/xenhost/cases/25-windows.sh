@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A guest that behaves like Windows, with all devices and with none. The one
+# with none is counted from here to 85-windows.sh, five minutes.
+
+windows_rows=10
+windows_domid=
+windows_counter=
+
+# From 30 s after boot on; what it finds is judged at the end. Xen's console
+# forgets, so the guest's last words are kept.
+count_windows() {
+    sleep 30
+    ledger_total winshut >/tmp/winshut.first
+    wakes 30 "$windows_rows" winshut >/tmp/winshut.wakes
+    ledger_total winshut >/tmp/winshut.last
+    "$TOOL" table winshut >/tmp/winshut.table
+    await_end winshut 300000 && windows_said "$windows_domid" >/tmp/winshut.said
+}
+
+windows_finds_nothing() {
+    write_windows winshut "$PULSAR" $((30 + windows_rows * 30 + 50)) \
+        -pulsar "$windows_gates"
+    create winshut && await_windows winshut ready 300 || return 1
+    windows_domid=$(domid winshut)
+    count_windows >/tmp/winshut.counting 2>&1 &
+    windows_counter=$!
+    windows_said "$windows_domid" | tee /tmp/said
+    grep -q '^IDE: 16 sectors' /tmp/said && grep -q unplugged /tmp/said &&
+        ! grep -qE 'DVD|parallel|UHCI' /tmp/said
+}
+
+# finds_all NAME DM: all devices are there, and the drivers work with them.
+finds_all() {
+    local line
+    write_windows "$1" "$2" 0
+    create "$1" && await_windows "$1" ready 300 || return 1
+    windows_said "$(domid "$1")" | tee /tmp/said
+    for line in 'IDE: a DVD drive' 'parallel port at 378' \
+        'UHCI: a device is set up' 'unplugged'; do
+        grep -q "$line" /tmp/said || return 1
+    done
+}
+
+# windows_row NAME: its context switches in 30 s.
+windows_row() {
+    awk -F, -v pid="$(dm_pid "$1")" \
+        '$3 == pid && !$4 { print $6 + $7 }' /tmp/wakes
+}
+
+# The "before" of the published table: the drive asked once a second, and a
+# controller that goes on running. In two rows of 30 s.
+windows_open_wakes() {
+    local names=winopen start before after end row status=0
+    [ -z "$STOCK" ] || names="$names winold"
+    : >/tmp/winold.rows
+    # shellcheck disable=SC2086
+    wakes "$settle" 1 $names >/dev/null || return 1
+    for row in 1 2; do
+        start=$(cut -d' ' -f1 /proc/uptime)
+        before=$(ledger_total winopen)
+        # shellcheck disable=SC2086
+        wakes 30 1 $names >/tmp/wakes || return 1
+        after=$(ledger_total winopen)
+        end=$(cut -d' ' -f1 /proc/uptime)
+        [ -z "$STOCK" ] ||
+            echo "$(windows_row winold) $(windows_row winopen)" \
+                >>/tmp/winold.rows
+        echo "$before $after $start $end" | awk -v row="$row" '{
+            timer = $4 - $1; read = $5 - $2; write = $6 - $3; s = $8 - $7
+            print "row", row ": timer", timer, "read", read, "write", write,
+                "in", s, "s"
+            exit !(timer <= 10 * s + 1 && read >= 100 && write >= 100)
+        }' || status=1
+    done
+    return $status
+}
+
+# One row for each that was counted: stock's wakes and Pulsar's.
+windows_stock_wakes() {
+    awk '{ print "row", NR ": stock", $1, "Pulsar", $2
+           bad += $1 < 1000 || $1 < 2 * $2 }
+        END { exit !(NR == 2 && !bad) }' /tmp/winold.rows
+}
+
+check 'a Windows-like guest finds nothing behind closed gates' \
+    windows_finds_nothing
+check 'a Windows-like guest finds all devices that are open' \
+    finds_all winopen "$PULSAR"
+if [ -n "$STOCK" ]; then
+    check 'a Windows-like guest finds all devices under stock' \
+        finds_all winold "$STOCK"
+else
+    skip 'a Windows-like guest finds all devices under stock' "$no_stock"
+fi
+check 'its running UHCI costs 10 timers a second, its drive the polls' \
+    windows_open_wakes
+if [ -n "$STOCK" ]; then
+    check 'the same costs stock more than twice the wakes' windows_stock_wakes
+    xl destroy winold
+else
+    skip 'the same costs stock more than twice the wakes' "$no_stock"
+fi
+xl destroy winopen
