@@ -2,15 +2,16 @@
 /*
  * ttytalk: type on a terminal and wait for what it answers.
  *
- *   ttytalk TTY { send TEXT | expect TEXT MS }...
- *   ttytalk "!COMMAND" { send TEXT | expect TEXT MS }...
+ *   ttytalk TTY { send TEXT | expect TEXT MS | tell FILE TEXT }...
+ *   ttytalk "!COMMAND" { send TEXT | expect TEXT MS | tell FILE TEXT }...
  *
  * Opens the terminal raw, without making it its own, or runs the shell
  * command on a terminal of its own and ends it afterwards, and does in turn
  * what the words say: "send TEXT" types TEXT, "expect TEXT MS" reads until TEXT
- * came or MS milliseconds passed since. \r, \n, \\ and \e in TEXT are what
- * they are in C. After each expect it prints "MS-IT-TOOK TEXT". Exit 0; 1 for
- * wrong use or when TEXT did not come, with what came instead.
+ * came or MS milliseconds passed since, "tell FILE TEXT" writes TEXT into FILE,
+ * which may be a pipe. \r, \n, \\ and \e in TEXT are what they are in C. After
+ * each expect it prints "MS-IT-TOOK TEXT". Exit 0; 1 for wrong use or when TEXT
+ * did not come, with what came instead.
  */
 
 #include <errno.h>
@@ -100,6 +101,18 @@ static void send_text(int fd, const char *text)
     }
 }
 
+static void tell(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
+        fprintf(stderr, "ttytalk: cannot write into %s: %s\n", path,
+                strerror(errno));
+        exit(1);
+    }
+    close(fd);
+}
+
 static void expect_text(int fd, const char *text, double ms)
 {
     double start = now_ms();
@@ -138,7 +151,7 @@ int main(int argc, char **argv)
 
     if (argc < 4) {
         fprintf(stderr, "Usage: ttytalk TTY|!COMMAND "
-                "{ send TEXT | expect TEXT MS }...\n");
+                "{ send TEXT | expect TEXT MS | tell FILE TEXT }...\n");
         return 1;
     }
     if (argv[1][0] == '!') {
@@ -153,9 +166,12 @@ int main(int argc, char **argv)
         } else if (!strcmp(argv[i], "expect") && i + 2 < argc) {
             expect_text(fd, unescape(argv[i + 1]), atof(argv[i + 2]));
             i += 3;
+        } else if (!strcmp(argv[i], "tell") && i + 2 < argc) {
+            tell(argv[i + 1], unescape(argv[i + 2]));
+            i += 3;
         } else {
-            fprintf(stderr, "ttytalk: '%s' is neither a whole 'send TEXT' "
-                    "nor 'expect TEXT MS'\n", argv[i]);
+            fprintf(stderr, "ttytalk: '%s' is no whole 'send TEXT', 'expect "
+                    "TEXT MS' or 'tell FILE TEXT'\n", argv[i]);
             return 1;
         }
     }

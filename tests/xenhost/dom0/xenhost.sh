@@ -77,7 +77,7 @@ open_devices() {
     done
     echo 'usb = 1'
     echo 'usbdevice = "tablet"'
-    echo "disk = [\"format=raw,vdev=hda,access=rw,backendtype=qdisk,target=/disks/$name.img\",\"vdev=hdc,access=ro,devtype=cdrom,backendtype=qdisk,target=\"]"
+    with_cdrom "$name"
     echo "device_model_args_hvm = [$words]"
 }
 
@@ -147,6 +147,35 @@ await_serial() {
     ttytalk "$(serial_tty "$1")" expect "$2" "$3"
 }
 
+# with_cdrom NAME [DISK...]: a line for write_config, its disk and an empty CD
+# drive, or instead of that one the disks that are named.
+with_cdrom() {
+    local disks="\"format=raw,vdev=hda,access=rw,backendtype=qdisk,target=/disks/$1.img\"" disk
+    shift
+    [ $# -gt 0 ] ||
+        set -- 'vdev=hdc,access=ro,devtype=cdrom,backendtype=qdisk,target='
+    for disk in "$@"; do
+        disks="$disks, \"$disk\""
+    done
+    echo "disk = [$disks]"
+}
+
+# monitor NAME COMMAND: what the human monitor says to a command.
+monitor() {
+    xl qemu-monitor-command "$1" "$2"
+}
+
+# has NAME DRIVER, lacks NAME DRIVER: is there such a device?
+has() {
+    monitor "$1" 'info qtree' | grep "dev: $2,"
+}
+
+lacks() {
+    monitor "$1" 'info qtree' >/tmp/qtree
+    # The answer has to be a tree.
+    grep -q 'dev: i440FX,' /tmp/qtree && ! grep "dev: $2," /tmp/qtree
+}
+
 # create NAME: start the domain from its configuration.
 create() {
     xl create "/etc/xen/$1.cfg" >"/var/log/xen/create-$1.log" 2>&1 || {
@@ -168,6 +197,43 @@ await_end() {
         # Fires once at once, and again when a domain goes.
         timeout "$left" xenstore-watch -n 2 @releaseDomain >/dev/null || true
     done
+}
+
+# end_all NAME...: destroy the domains and wait until they are gone.
+end_all() {
+    local name
+    for name in "$@"; do
+        xl destroy "$name" && await_end "$name" 60000 || return 1
+    done
+}
+
+# move NAME DM: save the domain and restore it under the device model DM.
+move() {
+    local pid
+    xl save "$1" /disks/saved >/tmp/save.log 2>&1 || {
+        cat /tmp/save.log
+        return 1
+    }
+    sed -i "s|^device_model_override = .*|device_model_override = \"$2\"|" \
+        "/etc/xen/$1.cfg"
+    xl restore "/etc/xen/$1.cfg" /disks/saved >/tmp/save.log 2>&1 || {
+        cat /tmp/save.log "/var/log/xen/qemu-dm-$1.log"
+        return 1
+    }
+    rm /disks/saved
+    pid=$(dm_pid "$1") && readlink "/proc/$pid/exe" |
+        grep "^$(dirname "$2")/"
+}
+
+# prompt NAME: wait until the Linux guest's shell answers. What is typed while
+# Linux sets up its UART again after a restore is lost, so it is asked again.
+prompt() {
+    # shellcheck disable=SC2034
+    local try
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        ttytalk "$(serial_tty "$1")" send '\n' expect 'guest#' 3000 && return
+    done
+    return 1
 }
 
 # wakes SECONDS ROWS NAME...: context switches of the device models' threads,
@@ -207,4 +273,16 @@ ledger_total() {
     "$TOOL" table --json "$(domid "$1")" |
         sed -n 's/.*"total":{\([^}]*\)}.*/\1/p' | tr -d '"' | tr ':,' ' \n' |
         awk '{ n[$1] = $2 } END { print n["timer"], n["read"], n["write"] }'
+}
+
+# await_sleep NAME...: wait until they sleep. A guest without a serial port
+# cannot tell when it is ready.
+await_sleep() {
+    # shellcheck disable=SC2034
+    local try
+    for try in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        asleep 5 "$@" >/dev/null && return
+    done
+    echo "$*: no sleep within two minutes"
+    return 1
 }
