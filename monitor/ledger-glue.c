@@ -30,6 +30,9 @@ static int page_dir_fd = -1;
 static int page_fd = -1;
 static int task_fd = -1; /* our /proc/self/task, which a chroot takes away */
 
+/* GLib's own: how it is told that there is something new to wait for. */
+static int glib_wakeup_fd = -1;
+
 static __thread bool in_main_loop;
 
 extern const char __executable_start[]; /* from the linker */
@@ -83,10 +86,25 @@ static CauseSlot *find_slot(const void *key, PulsarCauseClass class_)
     }
 }
 
+/* Before anything was added to it, this is all that it waits for. */
+static int find_glib_wakeup_fd(void)
+{
+    GMainContext *context = g_main_context_default();
+    gint timeout, n = 0;
+    GPollFD fd;
+
+    if (g_main_context_acquire(context)) {
+        n = g_main_context_query(context, G_MAXINT, &timeout, &fd, 1);
+        g_main_context_release(context);
+    }
+    return n == 1 ? fd.fd : -1;
+}
+
 static void __attribute__((constructor)) ledger_begin(void)
 {
     qemu_mutex_init(&names_lock);
     pulsar_ledger_init(&ledger, boot_page, now_ns());
+    glib_wakeup_fd = find_glib_wakeup_fd();
 }
 
 /* Callbacks that people know by what they are for. */
@@ -309,7 +327,33 @@ void pulsar_main_loop_sleep(int64_t timeout_ns)
     }
 }
 
-void pulsar_main_loop_woken(int64_t timeout_ns)
+/*
+ * A handler that adds a source outside of GLib's turn makes the next poll
+ * return at once, and nothing is dispatched for it.
+ */
+static void count_glib_wakeup(const GArray *fds)
+{
+    static int cause = -1;
+    guint i;
+
+    for (i = 0; i < fds->len; i++) {
+        const GPollFD *p = &g_array_index(fds, GPollFD, i);
+
+        if (p->fd != glib_wakeup_fd) {
+            continue; /* it is the first of them, or nearly so */
+        }
+        if (p->revents) {
+            if (cause < 0) {
+                cause = pulsar_ledger_cause(&ledger, PULSAR_CAUSE_BH,
+                                            "bh:glib-wakeup");
+            }
+            pulsar_ledger_event(&ledger, cause, 1, PULSAR_CLAIM_WEAK);
+        }
+        return;
+    }
+}
+
+void pulsar_main_loop_woken(int64_t timeout_ns, const GArray *fds)
 {
     static uint64_t last, row;
     uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
@@ -319,6 +363,7 @@ void pulsar_main_loop_woken(int64_t timeout_ns)
     last = now;
     pulsar_ledger_woken(&ledger, weight ? now_ns() : now, timeout_ns != 0,
                         weight);
+    count_glib_wakeup(fds);
     if (unlikely(pulsar_ledger_header(ledger.page)->row_last != row)) {
         /* Some 20 us a thread, in at most one wake of 30 seconds. */
         row = pulsar_ledger_header(ledger.page)->row_last;

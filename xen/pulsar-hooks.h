@@ -42,11 +42,12 @@ void pulsar_main_loop_sleep(int64_t timeout_ns);
 /**
  * pulsar_main_loop_woken: from os_host_main_loop_wait() (util/main-loop.c)
  * @timeout_ns: what the poll was given
+ * @fds: GPollFD, what it was given to wait for and what it found
  *
  * Called when poll has returned and the BQL is held again, before anything
  * is dispatched. Counts; may not block.
  */
-void pulsar_main_loop_woken(int64_t timeout_ns);
+void pulsar_main_loop_woken(int64_t timeout_ns, const GArray *fds);
 
 /**
  * pulsar_timerlist_run_timers: from timerlist_run_timers()

@@ -108,6 +108,30 @@ def monitor(b):
 
 
 @group(alone=False)
+def nothing_unclaimed(b):
+    """Coming and going of a viewer, with all that is set up for it."""
+    with b.machine() as m, \
+            b.report.case('each wake for a viewer has a cause', 'fails', m):
+        qmp = m.qmp()
+        before = causes(qmp)
+        for _ in range(10):
+            viewer = m.view()
+            viewer.request(incremental=False)
+            viewer.update()
+            viewer.pointer(5, 5)
+            viewer.close()
+        after = causes(qmp)
+        total = sum(c['wakes'] - before.get(n, {}).get('wakes', 0)
+                    for n, c in after.items())
+        unclaimed = (after['unclaimed']['wakes'] -
+                     before.get('unclaimed', {}).get('wakes', 0)
+                     if 'unclaimed' in after else 0)
+        b.report.say(f'{unclaimed} of {total} wakes had no cause')
+        expect(total >= 20, f'{total} wakes')
+        expect(unclaimed * 100 <= total, f'{unclaimed} of {total}')
+
+
+@group(alone=False)
 def drives(b):
     """Requests to a drive: by its name, or by that of its node."""
     with b.machine(command=None) as m:
