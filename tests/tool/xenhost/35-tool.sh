@@ -44,6 +44,23 @@ tool_counts_what_the_guest_does() {
     [ "$after" -gt "$before" ]
 }
 
+# The guest's PV disk: who called, and whose requests were done.
+tool_names_the_disk() {
+    ttytalk "$(serial_tty linux)" send \
+        'echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/xvda of=/dev/null bs=64k count=64; echo rc=$?\n' \
+        expect 'rc=0' 60000
+    xl qemu-monitor-command linux 'info wakeups' | tee /tmp/info
+    grep -q ' evtchn:qdisk-768' /tmp/info && grep -q ' block:' /tmp/info &&
+        ! grep -E '^ *[1-9][0-9]* .* (evtchn:pv-backend|block:thread-pool)' \
+            /tmp/info
+}
+
+# Threads are in the page, for those who come too late to look at them.
+tool_knows_the_threads() {
+    "$TOOL" table --json linux | tee /tmp/table
+    grep -q "\"tid\":$(dm_pid linux),\"voluntary\":[1-9]" /tmp/table
+}
+
 # Under stock QEMU it is known by its process only.
 tool_lists_stock() {
     write_config old "$STOCK" bootsector
@@ -58,6 +75,8 @@ check 'being watched for 60 s costs real guests no wake' tool_costs_nothing
 check 'pulsar doctor names the viewer of a real guest' tool_names_the_viewer
 check 'pulsar table counts what a real guest does' \
     tool_counts_what_the_guest_does
+check 'info wakeups names the PV disk of a real guest' tool_names_the_disk
+check 'pulsar table has the threads of a real guest' tool_knows_the_threads
 if [ -n "$STOCK" ]; then
     check 'pulsar top lists a stock device model' tool_lists_stock
 else
