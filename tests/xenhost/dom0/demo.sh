@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The demonstration's part in dom0: each guest twice, once under stock and once
 # under Pulsar, with configurations that differ in nothing but their names and
-# the device model; the Windows-like one a third time, under Pulsar with the
-# gates closed. tests/xenhost/demo reads the lines that this prints:
+# the device model. The one that behaves like Windows has all devices under
+# stock, and the gates closed under Pulsar. tests/xenhost/demo reads the lines
+# that this prints:
 #
 #   step TEXT                      what is going on
 #   config NAME LINE               a line of NAME's xl.cfg
@@ -10,13 +11,13 @@
 #   wakes NAME ROW COUNT           context switches of all its threads
 #   ledger NAME ROW TIMER READ WRITE   Pulsar's own count, from its ledger
 #
-# Row 0 is all that happened before the window, then follow rows of 30 s.
+# Row 0 is all that happened before the window, then follow rows of 30 s. What
+# behaves like Windows under stock boots in row 1: it leaves no processor to the
+# others to boot with.
 
 . /lib/xenhost.sh
 
 rows=$1
-shift
-kinds=$*
 
 # ledger_row NAME ROW: what the ledger counted since the row before.
 ledger_row() {
@@ -42,7 +43,7 @@ pulsar_rows() {
 }
 
 # begin NAME DM KIND [WORD...]: each WORD is one more for the device model of a
-# Windows-like guest.
+# Windows-like guest. They boot side by side.
 begin() {
     local name=$1 dm=$2 kind=$3
     shift 3
@@ -50,21 +51,18 @@ begin() {
     windows) write_windows "$name" "$dm" 0 "$@" ;;
     *) write_config "$name" "$dm" "$kind" ;;
     esac
-    set -- "$name"
-    create "$1" || exit 1
-    tr '\0' ' ' <"/proc/$(dm_pid "$1")/cmdline" | sed "s|^|command $1 |"
+    create "$name" || exit 1
+    tr '\0' ' ' <"/proc/$(dm_pid "$name")/cmdline" |
+        sed "s|^|command $name |"
     echo
-    sed "s|^|config $1 |" "/etc/xen/$1.cfg"
-    names="$names $1"
-    if [ "$kind" = windows ]; then
-        # One after the other: a dom0 that shares its processor with many
-        # guests that boot is too slow for libxl.
-        await_windows "$1" ready 300 >/dev/null || no_guest
-    else
-        # At once: what a guest says while nobody reads is lost.
-        await_serial "$1" ready 300000 >/dev/null &
-        waiting="$waiting $!"
-    fi
+    sed "s|^|config $name |" "/etc/xen/$name.cfg"
+    names="$names $name"
+    # At once: what a guest says while nobody reads is lost.
+    case $kind in
+    windows) await_windows "$name" ready 300 >/dev/null & ;;
+    *) await_serial "$name" ready 300000 >/dev/null & ;;
+    esac
+    waiting="$waiting $!"
 }
 
 no_guest() {
@@ -81,32 +79,37 @@ booted() {
     waiting=
 }
 
+# before NAME...: what happened until now, and who is who in wakecount's lines.
+before() {
+    local name
+    for name in "$@"; do
+        last=$(dm_pid "$name")
+        echo "$last $name" >>/tmp/names
+        awk -v name="$name" '/ctxt_switches/ { n += $2 }
+            END { print "wakes", name, 0, n }' /proc/"$last"/task/*/status
+    done
+}
+
 waiting=
 names=
-for kind in $kinds; do
-    echo "step starting the $kind guest under stock and under Pulsar"
-    [ "$kind" != windows ] || booted
-    # Those that cost most come last.
-    [ "$kind" != windows ] || begin "$kind-closed" "$PULSAR_DM" "$kind" \
-        -pulsar "$windows_gates"
-    begin "$kind-pulsar" "$PULSAR_DM" "$kind"
-    begin "$kind-stock" "$STOCK_DM" "$kind"
-done
-echo 'step waiting until all guests have booted'
+echo 'step starting the boot-sector guest under stock and under Pulsar'
+begin bootsector-pulsar "$PULSAR_DM" bootsector
+begin bootsector-stock "$STOCK_DM" bootsector
+echo 'step starting the Windows-like guest under Pulsar, gates closed'
+begin windows-closed "$PULSAR_DM" windows -pulsar "$windows_gates"
+echo 'step starting the Linux guest under stock and under Pulsar'
+begin linux-pulsar "$PULSAR_DM" linux
+begin linux-stock "$STOCK_DM" linux
+echo 'step waiting until they have booted'
 booted
-echo 'step letting them settle'
 # shellcheck disable=SC2086
-wakes 10 1 $names >/dev/null
-
-: >/tmp/names
-for name in $names; do
-    pid=$(dm_pid "$name")
-    echo "$pid $name" >>/tmp/names
-    awk -v name="$name" '/ctxt_switches/ { n += $2 }
-        END { print "wakes", name, 0, n }' /proc/"$pid"/task/*/status
-    last=$pid
-done
+wakes "$settle" 1 $names >/dev/null
+# shellcheck disable=SC2086
+before $names
 pulsar_rows 0
+echo 'step starting the Windows-like guest under stock'
+begin windows-stock "$STOCK_DM" windows
+before windows-stock
 echo "step counting: $((rows * 30)) s in which nobody does anything"
 # shellcheck disable=SC2086
 wakes 30 "$rows" $names | while IFS=, read -r row _ pid tid _ some more; do
@@ -119,3 +122,4 @@ wakes 30 "$rows" $names | while IFS=, read -r row _ pid tid _ some more; do
         echo "step row $row of $rows counted"
     fi
 done
+booted
