@@ -335,7 +335,7 @@ def all_idle(report, machines, seconds):
             expect(m.alive() and not ran, f'threads ran: {ran}')
 
 
-@group(alone=False, busy=True)
+@group(alone=False, busy=True, early=True)
 def launch_xl_cfg(b):
     if b.report.stock:      # it knows no -no-acpi
         return
@@ -357,7 +357,7 @@ def launch_xl_cfg(b):
                             for name, m in machines.items()}, 5)
 
 
-@group(alone=False, busy=True)
+@group(alone=False, busy=True, early=True)
 def launch_options_idle(b):
     if b.report.stock:
         return
