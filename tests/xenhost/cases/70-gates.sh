@@ -176,12 +176,15 @@ moved_save() {
 }
 
 other_hardware() {
+    local status
     xl save moved /disks/saved >/dev/null 2>&1 || return 1
     sed -i '/^usb = xhci/d' $conf
     ! xl restore /etc/xen/moved.cfg /disks/saved >/dev/null 2>&1 &&
         grep 'was saved with usb=xhci and cannot be restored with usb=given' \
             /var/log/xen/qemu-dm-moved.log
+    status=$?
     rm /disks/saved
+    return "$status"
 }
 
 # libxl hears nothing then, and says so in its own words.
