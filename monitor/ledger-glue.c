@@ -227,7 +227,7 @@ static bool passes_on(int cause)
         "evtchn:ioreq", "evtchn:pv-backend", "xenstore:watch", "tap:receive",
         "block:linux-aio", "block:io_uring", "block:thread-pool",
         "fd:aio_context_notifier_cb", "bh:co_schedule_bh_cb",
-        "bh:notify_event_cb",
+        "bh:notify_event_cb", "bh:glib-wakeup",
     };
     static uint8_t answers[PULSAR_LEDGER_CAUSES]; /* 1: no, 2: yes */
     const char *name = pulsar_ledger_causes(ledger.page)[cause].name;
@@ -283,30 +283,29 @@ static void count_callback(int cause)
                         passes_on(cause) ? PULSAR_CLAIM_WEAK : PULSAR_CLAIM);
 }
 
-static bool is_named(int cause, const char *kind, const char *name)
-{
-    const char *have = pulsar_ledger_causes(ledger.page)[cause].name;
-
-    return g_str_has_prefix(have, kind) && have[strlen(kind)] == ':' &&
-           g_str_equal(have + strlen(kind) + 1, name);
-}
-
-void pulsar_ledger_count_named(const char *kind, const char *name)
+/* Counts once under @text, which is made from what @key points to. */
+static void count_text(const void *key, PulsarCauseClass class_,
+                       const char *text)
 {
     /*
      * Things come and go, and with them their names: what is remembered of
      * one is only a guess, checked against the name in the table.
      */
     static __thread int guesses[16];
-    int *guess = &guesses[((uintptr_t)name >> 4) % ARRAY_SIZE(guesses)];
+    int *guess = &guesses[((uintptr_t)key >> 4) % ARRAY_SIZE(guesses)];
 
-    if (!is_named(*guess, kind, name)) {
-        char text[PULSAR_LEDGER_CAUSE_NAME];
-
-        snprintf(text, sizeof(text), "%s:%s", kind, name);
-        *guess = pulsar_ledger_cause(&ledger, PULSAR_CAUSE_OTHER, text);
+    if (strcmp(pulsar_ledger_causes(ledger.page)[*guess].name, text)) {
+        *guess = pulsar_ledger_cause(&ledger, class_, text);
     }
     pulsar_ledger_count(*guess, 1);
+}
+
+void pulsar_ledger_count_named(const char *kind, const char *name)
+{
+    char text[PULSAR_LEDGER_CAUSE_NAME];
+
+    snprintf(text, sizeof(text), "%s:%s", kind, name);
+    count_text(name, PULSAR_CAUSE_OTHER, text);
 }
 
 void pulsar_ledger_note_threads(void)
@@ -333,23 +332,17 @@ void pulsar_main_loop_sleep(int64_t timeout_ns)
  */
 static void count_glib_wakeup(const GArray *fds)
 {
-    static int cause = -1;
     guint i;
 
     for (i = 0; i < fds->len; i++) {
         const GPollFD *p = &g_array_index(fds, GPollFD, i);
 
-        if (p->fd != glib_wakeup_fd) {
-            continue; /* it is the first of them, or nearly so */
-        }
-        if (p->revents) {
-            if (cause < 0) {
-                cause = pulsar_ledger_cause(&ledger, PULSAR_CAUSE_BH,
-                                            "bh:glib-wakeup");
+        if (p->fd == glib_wakeup_fd) { /* the first of them, or nearly so */
+            if (p->revents) {
+                pulsar_aio_bh_call("glib-wakeup");
             }
-            pulsar_ledger_event(&ledger, cause, 1, PULSAR_CLAIM_WEAK);
+            return;
         }
-        return;
     }
 }
 
@@ -365,7 +358,7 @@ void pulsar_main_loop_woken(int64_t timeout_ns, const GArray *fds)
                         weight);
     count_glib_wakeup(fds);
     if (unlikely(pulsar_ledger_header(ledger.page)->row_last != row)) {
-        /* Some 20 us a thread, in at most one wake of 30 seconds. */
+        /* In the first wake of a row; the threads' files cost a few calls. */
         row = pulsar_ledger_header(ledger.page)->row_last;
         pulsar_ledger_note_threads();
     }
@@ -412,19 +405,10 @@ void pulsar_blk_aio_complete(const char *name, BlockDriverState *bs)
 
 void pulsar_qio_channel_dispatch(const char *name)
 {
-    /*
-     * Channels come and go, and with them their names: what is remembered of
-     * one is only a guess, checked against the name in the table.
-     */
-    static __thread int guesses[16];
-    int *guess = &guesses[((uintptr_t)name >> 4) % ARRAY_SIZE(guesses)];
     char text[PULSAR_LEDGER_CAUSE_NAME];
 
     pulsar_channel_cause(name, text, sizeof(text));
-    if (strcmp(pulsar_ledger_causes(ledger.page)[*guess].name, text)) {
-        *guess = pulsar_ledger_cause(&ledger, PULSAR_CAUSE_FD, text);
-    }
-    pulsar_ledger_count(*guess, 1);
+    count_text(name, PULSAR_CAUSE_FD, text);
 }
 
 /* ---- the file -------------------------------------------------------- */
