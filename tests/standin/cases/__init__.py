@@ -9,6 +9,8 @@ nothing but start one device model after another come last, for they keep the
 processors busy.
 """
 
+import functools
+
 GROUPS = []
 
 
@@ -20,3 +22,13 @@ def group(alone=True, busy=False, early=False):
         GROUPS.insert(0 if early else len(GROUPS), (function, alone, busy))
         return function
     return register
+
+
+def ours(function):
+    """For a group that has nothing to judge in stock: it has no -pulsar, or
+    not what else the group starts it with."""
+    @functools.wraps(function)
+    def judge(b):
+        if not b.report.stock:
+            function(b)
+    return judge

@@ -14,7 +14,7 @@ import uuid
 import standin
 from standin import Failure, expect
 
-from . import group
+from . import group, ours
 from .state import save
 
 VM_UUID = str(uuid.uuid4())
@@ -992,9 +992,8 @@ def leave(machine, viewer):
 
 
 @group(alone=False)
+@ours
 def gates_tablet_viewer(b):
-    if b.report.stock:      # it has no -pulsar to begin with
-        return
     command = standin.xl_command(vnc='unix:{folder}/vnc',
                                  extra=('-pulsar', 'usb_tablet=viewer'))
     with b.machine(command) as m:
@@ -1146,9 +1145,8 @@ def rarely_looked_at(b):
 
 
 @group(alone=False, early=True)
+@ours
 def gates_vnc_idle(b):
-    if b.report.stock:      # it has no -pulsar to begin with
-        return
     with rarely_looked_at(b) as (m, viewer), \
             b.report.case('vnc_idle: what the guest draws is seen in the '
                           'end', 'fails', m):
@@ -1158,8 +1156,6 @@ def gates_vnc_idle(b):
 
 
 def ends_at_once(b, name, act):
-    if b.report.stock:      # it has no -pulsar to begin with
-        return
     with rarely_looked_at(b) as (m, viewer), \
             b.report.case(f'vnc_idle: {name} ends it at once', 'fails', m):
         took = seen(m, viewer, 0x32, lambda: act(m, viewer))
@@ -1168,20 +1164,21 @@ def ends_at_once(b, name, act):
 
 
 @group(alone=False, early=True)
+@ours
 def gates_vnc_idle_pointer(b):
     ends_at_once(b, 'the pointer', lambda m, viewer: viewer.pointer(5, 5))
 
 
 @group(alone=False, early=True)
+@ours
 def gates_vnc_idle_access(b):
     ends_at_once(b, 'a display access',
                  lambda m, viewer: m.guest.outb(0x3d4, 0x0e))
 
 
 @group(alone=False, early=True)
+@ours
 def gates_vnc_idle_off(b):
-    if b.report.stock:      # it has no -pulsar to begin with
-        return
     with rarely_looked_at(b) as (m, _), \
             b.report.case('vnc_idle: switched off, it is looked at every 3 s '
                           'again', 'fails', m):
@@ -1191,9 +1188,8 @@ def gates_vnc_idle_off(b):
 
 
 @group(alone=False, early=True)
+@ours
 def gates_vnc_idle_leaves(b):
-    if b.report.stock:      # it has no -pulsar to begin with
-        return
     with rarely_looked_at(b) as (m, viewer), \
             b.report.case('vnc_idle: the last viewer leaves: silence', 'fails',
                           m):
@@ -1454,9 +1450,8 @@ def xl(option=None, incoming=None, **more):
 
 
 @group(alone=False, busy=True)
+@ours
 def gates_state(b):
-    if b.report.stock:      # it has no -pulsar to begin with
-        return
     for option in ('serial=none', 'parallel=none', 'usb=false', 'usb=xhci',
                    'usb_tablet=false', 'dvd=none', 'dvd=loaded', 'dvd=ahci'):
         key = option.split('=')[0]
@@ -1527,11 +1522,9 @@ def cd_drives(machine):
 
 
 @group(alone=False, busy=True)
+@ours
 def gates_state_loaded(b):
     """dvd=loaded decides when a guest is started, not when it is restored."""
-    if b.report.stock:
-        return
-
     def with_cd(machine):
         with open(machine.path('cd.iso'), 'wb') as f:
             f.truncate(1 << 20)
@@ -1589,11 +1582,9 @@ def identify(machine):
 
 
 @group(alone=False, busy=True)
+@ours
 def gates_state_tablet(b):
     """usb_tablet changed while the guest runs, then saved."""
-    if b.report.stock:
-        return
-
     def change(machine, value):
         machine.qmp().execute('pulsar-set', key='usb_tablet', value=value)
 
@@ -1688,10 +1679,9 @@ def gates_tablet_comes_back(b):
 
 
 @group(alone=False, busy=True)
+@ours
 def gates_state_stock(b):
     name = 'a state with altered hardware: stock refuses it by a section'
-    if b.report.stock:
-        return
     if not os.access(standin.STOCK, os.X_OK):
         b.report.skip(name, 'no stock build; run make stock')
         return

@@ -14,7 +14,7 @@ import time
 from standin import (HELPERS, Count, Failure, Qmp, Terminal, expect, settle,
                      xl_command)
 
-from . import group
+from . import group, ours
 
 UID, GID = 65542, 997
 UNPLUG_NVME = 8         # of the Xen unplug protocol, port 0x10
@@ -336,9 +336,8 @@ def all_idle(report, machines, seconds):
 
 
 @group(alone=False, busy=True, early=True)
+@ours
 def launch_xl_cfg(b):
-    if b.report.stock:      # it knows no -no-acpi
-        return
     with contextlib.ExitStack() as stack:
         machines = {}
         for name, more in XL_CFG.items():
@@ -358,9 +357,8 @@ def launch_xl_cfg(b):
 
 
 @group(alone=False, busy=True, early=True)
+@ours
 def launch_options_idle(b):
-    if b.report.stock:
-        return
     with contextlib.ExitStack() as stack:
         machines = {}
         for option in OPTIONS:

@@ -25,12 +25,8 @@ restricted_process() {
 
 # Opened before the privileges went, and written ever since.
 restricted_page() {
-    local before after
-    before=$("$TOOL" table strict | awk '/total/ { print $4 }')
-    ttytalk "$(serial_tty strict)" send '!s' expect 'done' 20000
-    after=$("$TOOL" table strict | awk '/total/ { print $4 }')
-    echo "reads: $before before, $after after 64 more"
-    [ "$((after - before))" -ge 64 ]
+    ledger_grows strict 2 64 \
+        ttytalk "$(serial_tty strict)" send '!s' expect 'done' 20000
 }
 
 restricted_options() {

@@ -275,6 +275,18 @@ ledger_total() {
         awk '{ n[$1] = $2 } END { print n["timer"], n["read"], n["write"] }'
 }
 
+# ledger_grows NAME COLUMN LEAST COMMAND...: COMMAND makes the ledger count at
+# least so many more in a column of ledger_total: 1 timers, 2 reads, 3 writes.
+ledger_grows() {
+    local name=$1 column=$2 least=$3 before after
+    shift 3
+    before=$(ledger_total "$name" | cut -d' ' -f"$column")
+    "$@" || return 1
+    after=$(ledger_total "$name" | cut -d' ' -f"$column")
+    echo "$before before, $after after"
+    [ "$((after - before))" -ge "$least" ]
+}
+
 # await_sleep NAME...: wait until they sleep. A guest without a serial port
 # cannot tell when it is ready.
 await_sleep() {
