@@ -172,6 +172,35 @@ def test_repacked(box):
     box.run('./configure', f'--qemu-source={path}').refused('--allow-unpinned')
 
 
+def unpacked(box):
+    """The folder that configure unpacked last, as somebody would name it."""
+    made = box.read('build/config.mk').split('\nupstream := ')[1].split()[0]
+    return os.path.relpath(made, box.root)
+
+
+def test_own_folder(box):
+    """a folder that configure unpacked itself is taken, as it came"""
+    path, value = box.tarball('qemu-10.0.99.tar')
+    pin(box, 'tarball', value)
+    box.run('./configure', f'--qemu-source={path}').fine()
+    pinned = unpacked(box)
+    box.write('patches/upstream.pin', '')
+    box.run('./configure', f'--qemu-source={pinned}').refused('SHA-256')
+    pin(box, 'tarball', value)
+    box.write(os.path.join(box.source, 'other.c'), '')
+    box.fake_apt({'trixie': '10.0.99'})
+    box.run('./configure').fine()
+    through_apt = unpacked(box)
+    for folder in pinned, through_apt:
+        result = box.run('./configure', f'--qemu-source={folder}').fine()
+        assert 'NOTE' not in result.err, result.err
+        assert unpacked(box) == folder
+    box.write(os.path.join(box.source, 'another.c'), '')
+    box.configure().fine()
+    box.run('./configure', f'--qemu-source={unpacked(box)}').refused(
+        'SHA-256', '--allow-unpinned')
+
+
 def test_no_source(box):
     """a source that is not there, or is none, is refused"""
     box.configure(source='/nowhere').refused('/nowhere', 'QEMU 10.0.N')
