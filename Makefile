@@ -144,7 +144,7 @@ endif
 
 # The tests, their packages first.
 check check-devices check-standin check-xenhost: all stock
-	$(Q)build-aux/need-packages check fuzz tool xenhost
+	$(Q)build-aux/need-packages check fuzz scripts tool xenhost
 	$(Q)tests/run $(if $(filter check,$@),$(SUITES),$(@:check-%=%))
 
 check-unit check-fuzz:
@@ -170,7 +170,7 @@ endif
 
 # The suites of scripts and patches build nothing.
 check-scripts check-patches:
-	$(Q)build-aux/need-packages build
+	$(Q)build-aux/need-packages build $(filter scripts,$(@:check-%=%))
 	$(Q)QEMU_SOURCE="$(QEMU_SOURCE)" tests/run $(@:check-%=%)
 
 # The patches' workshop, for the configured source or for QEMU_SOURCE.

@@ -255,18 +255,10 @@ def test_missing_package(box):
     box.configure().refused('no-such-package-1', 'apt-get install')
 
 
-def old_meson(box):
-    path = os.path.join(box.top, 'old')
-    box.write(os.path.join(path, 'mesonbuild/__init__.py'), '')
-    box.write(os.path.join(path, 'mesonbuild/coredata.py'),
-              'version = "1.0.1"\n')
-    return path
-
-
 def test_meson_old(box):
     """an old meson and no other to be had: what is needed is said"""
     box.fake_apt({})
-    box.configure(PYTHONPATH=old_meson(box)).refused(
+    box.configure(PYTHONPATH=box.meson('1.0.1')).refused(
         'meson is 1.0.1', '1.5.0', 'install meson')
 
 
@@ -282,7 +274,7 @@ def test_meson_backport(box):
     subprocess.run(['dpkg-deb', '-b', tree, deb], check=True,
                    stdout=subprocess.DEVNULL)
     asked = box.fake_apt({}, meson=deb)
-    old = old_meson(box)
+    old = box.meson('1.0.1')
     box.configure(PYTHONPATH=old).fine()
     path = box.path('build/tools/meson/usr/lib/python3/dist-packages')
     assert f'PYTHONPATH {path}\n' in box.read('build/qemu/configure.log')
@@ -300,11 +292,11 @@ def test_meson_wheel(box):
     box.write(wheel, 'wheel')
     box.write(os.path.join(box.source, 'python/scripts/vendor.py'),
               digest(wheel) + '\n')
-    box.configure(PYTHONPATH=old_meson(box)).fine()
+    box.configure(PYTHONPATH=box.meson('1.0.1')).fine()
     assert not os.path.exists(asked)
     box.make('distclean').fine()
     box.write(wheel, 'another wheel')
-    box.configure(PYTHONPATH=old_meson(box)).refused('meson is 1.0.1')
+    box.configure(PYTHONPATH=box.meson('1.0.1')).refused('meson is 1.0.1')
 
 
 def test_compiler(box):
@@ -402,10 +394,7 @@ def test_folders(box):
 
 def test_dist(box):
     """make dist gives the same bytes twice, also from what it packed"""
-    for command in (('init', '-q'), ('add', '.'),
-                    ('-c', 'user.name=x', '-c', 'user.email=x@example.org',
-                     'commit', '-q', '-m', 'x')):
-        box.run('git', *command).fine()
+    box.commit()
     box.write('untracked', 'x')
     name = f'build/pulsar-{box.read("VERSION").strip()}'
     box.make('dist').fine()

@@ -3,7 +3,8 @@
 
 The fake QEMU has a configure that writes a build.ninja of one rule (the
 "binary" is one source file copied) and one file for patches to change. apt,
-dpkg and id can be replaced by programs that play a part.
+dpkg and id can be replaced by programs that play a part; meson is one that is
+new enough, whatever the system has.
 """
 
 import hashlib
@@ -128,7 +129,8 @@ class Sandbox:
                           hunk(20, [], ['pulsar_line(20);']))})
         self.env = dict({name: os.environ[name] for name in KEPT
                          if name in os.environ}, LC_ALL='C',
-                        PATH=self.bin + ':' + os.environ['PATH'])
+                        PATH=self.bin + ':' + os.environ['PATH'],
+                        PYTHONPATH=self.meson('1.7.0'))
 
     def path(self, name):
         return os.path.join(self.root, name)
@@ -161,6 +163,21 @@ class Sandbox:
     def stub(self, name, script):
         """Put a program before the system's own of that name."""
         self.write(os.path.join(self.bin, name), '#!/bin/sh\n' + script, 0o755)
+
+    def meson(self, version):
+        """A PYTHONPATH on which this version of meson comes first."""
+        path = os.path.join(self.top, 'meson-' + version)
+        self.write(os.path.join(path, 'mesonbuild/__init__.py'), '')
+        self.write(os.path.join(path, 'mesonbuild/coredata.py'),
+                   f'version = "{version}"\n')
+        return path
+
+    def commit(self):
+        """All there is becomes a repository's first commit."""
+        for command in (('init', '-q'), ('add', '.'),
+                        ('-c', 'user.name=x', '-c', 'user.email=x@example.org',
+                         'commit', '-q', '-m', 'x')):
+            self.run('git', *command).fine()
 
     def run(self, *command, cwd=None, **env):
         return Result(subprocess.run(
