@@ -25,7 +25,7 @@ TESTS := check $(addprefix check-,$(SUITES))
 FRESH := $(filter-out check-scripts check-patches,$(TESTS)) demo bench
 
 .PHONY: all stock tool install dist clean distclean refresh quilt gdb help
-.PHONY: $(TESTS) demo bench FORCE
+.PHONY: $(TESTS) check-fresh demo bench FORCE
 
 all: $(B)/qemu-system-i386 tool
 
@@ -173,6 +173,10 @@ check-scripts check-patches:
 	$(Q)build-aux/need-packages build $(filter scripts,$(@:check-%=%))
 	$(Q)QEMU_SOURCE="$(QEMU_SOURCE)" tests/run $(@:check-%=%)
 
+# The same on a machine that has nothing yet.
+check-fresh:
+	$(Q)build-aux/check-fresh $(SUITE:%=--suite=%) $(TARGET)
+
 # The patches' workshop, for the configured source or for QEMU_SOURCE.
 refresh quilt:
 	$(Q)tree=$(if $(QEMU_SOURCE),,$(upstream)); \
@@ -214,3 +218,5 @@ help:
 #:                     (SECONDS=300: the five minutes; default 60)
 #:   make check        all tests; check-SUITE runs one suite of scripts, patches,
 #:                     unit, fuzz, tool, devices, standin, xenhost
+#:   make check-fresh  README's commands in a clean Debian made for it, as root
+#:                     (SUITE=trixie; TARGET=check; default bookworm, demo check)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""check-fresh, the clean root that it runs in, and .ci/run."""
+# pylint: disable=missing-function-docstring
+
+import glob
+import os
+import signal
+import subprocess
+
+from sandbox import Skip
+
+# A "Debian" of one shell and what clean-root and enter-root call in it.
+DEBOOTSTRAP = '''
+while [[ $1 == -* ]]; do shift; done
+root=$2
+[[ ! -e {top}/broken ]] || { echo "E: no such mirror"; exit 1; }
+mkdir -p "$root"/{dev,proc,root,usr/{bin,sbin,lib,lib64},var/lib/dpkg} \\
+    "$root"/etc/{apt/apt.conf.d,dpkg/dpkg.cfg.d}
+ln -s usr/bin usr/lib usr/lib64 "$root"
+for name in bash env setsid umount rmdir; do
+    path=$(command -v $name)
+    cp "$path" "$root/usr/bin"
+    for library in $(ldd "$path" | grep -o '/[^ ]*'); do
+        mkdir -p "$root${library%/*}"
+        cp "$library" "$root$library"
+    done
+done
+: >"$root/var/lib/dpkg/status"
+echo made >>{top}/made
+'''
+
+
+def clean(box, really=True):
+    """Have all that clean-root asks for; really: namespaces, too."""
+    if really and (os.getuid() or subprocess.run(
+            ['unshare', '--mount', '--pid', '--fork', 'true'],
+            stderr=subprocess.DEVNULL, check=False).returncode):
+        raise Skip('a clean root needs root and namespaces')
+    box.write('build-aux/packages/fresh', 'make\n')
+    box.fake_apt({})
+    box.commit()
+    box.write(os.path.join(box.bin, 'debootstrap'),
+              '#!/bin/bash' + DEBOOTSTRAP.replace('{top}', box.top), 0o755)
+    box.stub('id', 'echo 0')
+    if not really:
+        box.stub('unshare', '''
+while :; do case $1 in -*) shift ;; *) exec "$@" ;; esac; done''')
+
+
+def left(box):
+    return glob.glob(box.path('build/fresh/run.*'))
+
+
+def test_clean_root(box):
+    """a clean root holds nothing of this machine, and is gone afterwards"""
+    clean(box)
+    result = box.run('build-aux/clean-root', '--clone', 'bash', '-c', '''
+        echo $PWD $PPID ${SECRET-none} $(</proc/sys/kernel/hostname)
+        echo /* /proc/self/fd/*
+        read word </root/pulsar/VERSION; echo VERSION $word
+        exit 7''', SECRET='x')
+    assert result.code == 7, result.text
+    lines = result.out.splitlines()
+    assert lines[0] == '/root/pulsar 1 none fresh', result.text
+    assert '/etc' in lines[1] and '/home' not in lines[1], lines[1]
+    assert '/proc/self/fd/2' in lines[1] and '/fd/9' not in lines[1], lines[1]
+    assert lines[2] == 'VERSION ' + box.read('VERSION').strip(), result.text
+    assert not left(box)
+
+
+def test_clean_root_kept(box):
+    """the minimal Debian is made once, and again when it is a week old"""
+    clean(box)
+    made = os.path.join(box.top, 'made')
+    command = ('build-aux/clean-root', 'bash', '-c', 'exit')
+    box.run(*command).fine()
+    box.run(*command).fine()
+    assert box.read(made).count('made') == 1
+    tarball = box.path('build/fresh/bookworm.tar')
+    os.utime(tarball, (0, 0))
+    box.run(*command).fine()
+    assert box.read(made).count('made') == 2
+    os.utime(tarball, (0, 0))
+    box.write(os.path.join(box.top, 'broken'), '')
+    assert 'stays that of 1970' in box.run(*command).fine().err
+
+
+def test_clean_root_killed(box):
+    """a clean root that is interrupted is removed; a killed one by the next"""
+    clean(box)
+    for how, code in ((signal.SIGTERM, 143), (signal.SIGKILL, -9)):
+        with subprocess.Popen(
+                ['build-aux/clean-root', 'bash', '-c', 'echo up; read </dev/ptmx'],
+                cwd=box.root, env=box.env, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, text=True) as run:
+            assert run.stdout.readline() == 'up\n'
+            run.send_signal(how)
+            # The pipe ends with the last of those who run in there.
+            assert run.stdout.read() == ''
+        assert run.returncode == code, run.returncode
+        assert bool(left(box)) == (how == signal.SIGKILL), left(box)
+    box.run('build-aux/clean-root', 'bash', '-c', 'exit').fine()
+    assert not left(box)
+
+
+def test_fresh_errors(box):
+    """check-fresh refuses a suite, a target, a user that it cannot serve"""
+    box.stub('id', 'echo 1000')
+    box.copy('README.md')
+    box.make('check-fresh').refused('root', 'uid 0')
+    box.make('check-fresh', 'SUITE=buster').refused('buster', 'bookworm',
+                                                    'trixie')
+    box.make('check-fresh', 'TARGET=check Demo').refused('Demo', 'demo')
+    box.run('build-aux/check-fresh', '--sweet=x').refused('--sweet=x')
+    result = box.run('build-aux/clean-root', '--x', 'true')
+    assert result.code == 125 and '--help' in result.err, result.text
+    result = box.run('build-aux/clean-root')
+    assert result.code == 125 and 'no command' in result.err, result.text
