@@ -116,3 +116,40 @@ def test_fresh_errors(box):
     assert result.code == 125 and '--help' in result.err, result.text
     result = box.run('build-aux/clean-root')
     assert result.code == 125 and 'no command' in result.err, result.text
+
+
+def ci(box, *words):
+    """.ci/run says in its first lines that it runs here, and why."""
+    box.copy('.ci/run')
+    box.stub('make', 'echo "$* on $(hostname)"; echo "3 passed, 1 failed"; '
+                     'exit 2')
+    result = box.run('.ci/run')
+    lines = result.out.splitlines()
+    assert lines[-1] == '3 passed, 1 failed' and result.code == 2, result.text
+    said = [line for line in lines if 'NO CLEAN ROOT' in line]
+    assert len(said) == 1 and lines.index(said[0]) < 2, result.text
+    for word in words:
+        assert word in said[0], said
+    return result
+
+
+def test_ci_user(box):
+    """.ci/run as a user says that it runs on the machine itself"""
+    box.stub('id', 'echo 1000')
+    ci(box, 'only root')
+
+
+def test_ci_no_namespaces(box):
+    """.ci/run without namespaces says that it runs on the machine itself"""
+    box.stub('id', 'echo 0')
+    box.stub('unshare', 'exit 1')
+    ci(box, 'no namespaces')
+
+
+def test_ci_no_debian(box):
+    """.ci/run runs on the machine itself when no clean root can be made"""
+    clean(box, really=False)
+    box.write(os.path.join(box.top, 'broken'), '')
+    result = ci(box, 'could not be made')
+    assert 'try 2 failed: E: no such mirror' in result.err, result.err
+    assert not left(box)
