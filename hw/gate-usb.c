@@ -22,11 +22,11 @@
 #include "system/runstate.h"
 #include "hw/xen/pulsar/gates.h"
 #include "hw/xen/pulsar/pulsar-hooks.h"
+#include "ui/pulsar/viewers.h"
 
 #define TABLET  "usb-tablet"
 
 static bool bus_deferred;       /* a controller comes after all devices */
-static unsigned viewers_now;
 
 /* Tablets that the command line asks for and usb_tablet=false keeps away. */
 static GQueue tablets_away = G_QUEUE_INIT;
@@ -240,7 +240,7 @@ static bool tablet_wanted(void)
     case PULSAR_VALUE_CLOSED:
         return false;
     case PULSAR_VALUE_VIEWER:
-        return viewers_now > 0;
+        return pulsar_viewers() > 0;
     default:
         return true;
     }
@@ -279,9 +279,8 @@ static void follow_viewers(void)
     }
 }
 
-void pulsar_gate_viewers(unsigned viewers)
+static void viewers_changed(Notifier *n, void *data)
 {
-    viewers_now = viewers;
     follow_viewers();
 }
 
@@ -434,6 +433,7 @@ void pulsar_gate_usb_before_deferred(void)
 
 void pulsar_gate_usb_done(void)
 {
+    static Notifier viewers = { .notify = viewers_changed };
     g_autofree char *why = pulsar_gate_why(PULSAR_OPTION_USB_TABLET);
     Error *err = NULL;
 
@@ -446,6 +446,7 @@ void pulsar_gate_usb_done(void)
         }
     }
     follow_viewers();
+    pulsar_viewers_add_notifier(&viewers);
     qemu_add_vm_change_state_handler(state_changed, NULL);
 }
 

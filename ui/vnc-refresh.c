@@ -12,6 +12,7 @@
 #include "display-touched.h"
 #include "pace.h"
 #include "trace.h"
+#include "viewers.h"
 
 bool pulsar_display_slow;
 
@@ -112,7 +113,7 @@ void pulsar_vnc_disconnect_start(VncDisplay *vd)
 void pulsar_vnc_disconnect_finish(VncState *vs)
 {
     if (areas && g_hash_table_remove(areas, vs)) {
-        pulsar_gate_viewers(g_hash_table_size(areas));
+        pulsar_viewers_set(vs, false);
     }
     if (QTAILQ_EMPTY(&vs->vd->clients)) {
         trace_pulsar_vnc_watched(vs->vd, false);
@@ -138,7 +139,7 @@ void pulsar_framebuffer_update_request(VncState *vs, int incremental,
     if (!last) {
         g_hash_table_insert(areas, vs, g_memdup2(&area, sizeof(area)));
         refresh_now(vs->vd);
-        pulsar_gate_viewers(g_hash_table_size(areas));
+        pulsar_viewers_set(vs, true);
     } else if (!incremental || vs->has_dirty ||
                memcmp(last, &area, sizeof(area))) {
         *last = area;

@@ -149,14 +149,6 @@ void pulsar_gate_usb_done(void);
  */
 bool pulsar_gate_usb_tablet_changed(Error **errp);
 
-/**
- * pulsar_gate_viewers: how many VNC clients look now
- *
- * Only those count that have asked for a picture, and so have passed what
- * authentication there is.
- */
-void pulsar_gate_viewers(unsigned viewers);
-
 /* ---- VNC: ui/vnc-refresh.c -------------------------------------------- */
 
 /** pulsar_gate_vnc_idle_changed: vnc_idle has a new value; it counts now. */
