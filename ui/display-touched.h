@@ -12,7 +12,7 @@
  * pulsar_display_slow: some display is refreshed at less than full rate
  *
  * Read before a device is looked up, so that a guest which nobody looks at
- * pays nothing. Only vnc-refresh.c writes it.
+ * pays nothing. Only refresh.c writes it.
  */
 extern bool pulsar_display_slow;
 

@@ -29,6 +29,26 @@ static inline uint64_t pulsar_pace_still(uint64_t interval_ms, uint64_t max_ms)
     return next < max_ms ? next : max_ms;
 }
 
+/* For how long somebody who has typed or clicked waits for what it does. */
+#define PULSAR_PACE_INPUT_MS 30000
+
+/**
+ * pulsar_pace_longest: how long the interval of a still screen may become
+ * @since_input_ms: since when no key and no pointer came from a viewer
+ * @max_ms: the longest otherwise
+ *
+ * What a click has started (a program, a page) is drawn seconds later, and
+ * is looked for: with work of a tenth of a second in between, it is seen
+ * within one.
+ *
+ * Returns: at most @max_ms.
+ */
+static inline uint64_t pulsar_pace_longest(int64_t since_input_ms,
+                                           uint64_t max_ms)
+{
+    return since_input_ms < PULSAR_PACE_INPUT_MS && max_ms > 700 ? 700 : max_ms;
+}
+
 /**
  * pulsar_pace_changed: the next interval after a refresh that found a change
  * @interval_ms: the present one

@@ -3,10 +3,20 @@
  * Who looks at a display of the guest, by whatever protocol.
  */
 #include "qemu/osdep.h"
+#include "block/aio.h"
+#include "qemu/main-loop.h"
 #include "viewers.h"
 
 static NotifierList notifiers = NOTIFIER_LIST_INITIALIZER(notifiers);
 static GHashTable *viewers;     /* a set of clients */
+static bool telling;
+
+/* In the main loop, whatever thread a client was noticed in. */
+static void viewers_tell(void *opaque)
+{
+    telling = false;
+    notifier_list_notify(&notifiers, NULL);
+}
 
 unsigned pulsar_viewers(void)
 {
@@ -23,8 +33,9 @@ void pulsar_viewers_set(const void *client, bool looks)
     if (!viewers) {
         viewers = g_hash_table_new(NULL, NULL);
     }
-    if (looks ? g_hash_table_add(viewers, (void *)client)
-              : g_hash_table_remove(viewers, client)) {
-        notifier_list_notify(&notifiers, NULL);
+    if ((looks ? g_hash_table_add(viewers, (void *)client)
+               : g_hash_table_remove(viewers, client)) && !telling) {
+        telling = true;
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), viewers_tell, NULL);
     }
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who looks at a display of the guest, by whatever protocol. Main loop's
- * thread, BQL held.
+ * Who looks at a display of the guest, by whatever protocol. BQL held.
  */
 #ifndef PULSAR_VIEWERS_H
 #define PULSAR_VIEWERS_H
@@ -20,8 +19,8 @@ unsigned pulsar_viewers(void);
  * pulsar_viewers_add_notifier: be told when pulsar_viewers() has changed
  * @n: the caller's, which stays valid; its data is NULL
  *
- * Called with the BQL from the main loop: not from inside a device's access,
- * nor for a client that is there already.
+ * Called with the BQL from the main loop itself, once for what changed since
+ * the last turn; not for a client that is there already.
  */
 void pulsar_viewers_add_notifier(Notifier *n);
 
@@ -30,7 +29,7 @@ void pulsar_viewers_add_notifier(Notifier *n);
  * @client: what its display knows it by; saying the same twice is nothing
  * @looks: whether it does
  *
- * For the displays in this folder.
+ * For the displays in this folder. Any thread.
  */
 void pulsar_viewers_set(const void *client, bool looks);
 

@@ -19,6 +19,7 @@ struct Chardev;
 struct DisplayChangeListener;
 struct QIOChannel;
 struct EHCIState;
+struct SpiceChannelEventInfo;
 struct UHCIState;
 struct USBEndpoint;
 struct USBPacket;
@@ -438,20 +439,13 @@ void pulsar_ehci_vm_state_change(struct EHCIState *s);
  * pulsar_gui_setup_refresh: from gui_setup_refresh() (ui/console.c)
  * @dcl: a display listener that has a refresh callback
  *
- * Called for each listener when the refresh timer is set up or torn down.
+ * Called for each listener when the refresh timer is set up or torn down, with
+ * the BQL.
  *
- * Returns: whether @dcl needs it now: false for a VNC display without a
- * client.
+ * Returns: whether @dcl needs it now: false for a display of VNC or SPICE
+ * that no client has asked for a picture of.
  */
 bool pulsar_gui_setup_refresh(struct DisplayChangeListener *dcl);
-
-/**
- * pulsar_vnc_connect: from vnc_connect() (ui/vnc.c)
- * @vd: the display that a client has just been added to
- *
- * Starts the refresh timer; the first refresh is due at once.
- */
-void pulsar_vnc_connect(struct VncDisplay *vd);
 
 /**
  * pulsar_vnc_disconnect_start: from vnc_disconnect_start() (ui/vnc.c)
@@ -465,7 +459,8 @@ void pulsar_vnc_disconnect_start(struct VncDisplay *vd);
  * pulsar_vnc_disconnect_finish: from vnc_disconnect_finish() (ui/vnc.c)
  * @vs: the client that has just been taken off its display's list
  *
- * Forgets it, and stops the refresh timer after the last client.
+ * Called with the BQL and the client's output lock. Forgets it, and stops
+ * the refresh timer after the last client.
  */
 void pulsar_vnc_disconnect_finish(struct VncState *vs);
 
@@ -507,10 +502,41 @@ bool pulsar_vga_draw_text(bool *cursor_visible);
  * (ui/console.c)
  * @dcl: a display listener that is to be refreshed more often from now on
  *
- * Called for a viewer's key or pointer, among others. A VNC display that
+ * Called, with the BQL, for what a viewer does, among others. A display that
  * rests by the option vnc_idle is refreshed again.
  */
 void pulsar_update_displaychangelistener(struct DisplayChangeListener *dcl);
+
+/**
+ * pulsar_qemu_input_event_sync: from qemu_input_event_sync() (ui/input.c)
+ *
+ * Called at the end of each key or movement that a viewer or a monitor sends,
+ * with the BQL. Displays that somebody looks at are refreshed at full rate,
+ * and not too seldom for a while: see ui/pace.h.
+ */
+void pulsar_qemu_input_event_sync(void);
+
+/**
+ * pulsar_channel_event: from channel_event() (ui/spice-core.c)
+ * @event: SPICE_CHANNEL_EVENT_…
+ * @info: the channel, whose address stays the same while it is connected
+ *
+ * Called in the main loop's thread or in that of the SPICE server's worker,
+ * with the BQL. Takes note of display channels; acts on it in the main loop.
+ */
+void pulsar_channel_event(int event, const struct SpiceChannelEventInfo *info);
+
+/**
+ * pulsar_qemu_spice_display_refresh: from qemu_spice_display_refresh()
+ * (ui/spice-display.c)
+ * @dcl: the display that has just been refreshed
+ * @changed: there is something for the SPICE server's worker
+ *
+ * Main loop's thread, with the BQL, the display's lock not held. Sets the
+ * interval until the next refresh.
+ */
+void pulsar_qemu_spice_display_refresh(struct DisplayChangeListener *dcl,
+                                       bool changed);
 
 /**
  * pulsar_create_displaysurface_from: from qemu_create_displaysurface_from()

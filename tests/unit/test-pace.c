@@ -48,6 +48,26 @@ static void changes(void **state)
     assert_int_equal(pulsar_pace_changed(IDLE, true), 0);
 }
 
+static void after_input(void **state)
+{
+    uint64_t interval = BASE, now = 0;
+    int wakes = 0;
+
+    while (now < 29000) {
+        interval = pulsar_pace_still(interval, pulsar_pace_longest(now, IDLE));
+        assert_in_range(interval, BASE, 900);
+        now += interval;
+        wakes++;
+    }
+    assert_in_range(wakes, 30, 60);
+    while (now < 40000) {
+        interval = pulsar_pace_still(interval, pulsar_pace_longest(now, IDLE));
+        now += interval;
+    }
+    assert_int_equal(interval, IDLE);
+    assert_int_equal(pulsar_pace_longest(0, 500), 500);
+}
+
 static void naps(void **state)
 {
     assert_int_equal(pulsar_pace_nap(0, 0, IDLE), 0);
@@ -66,6 +86,7 @@ int main(void)
         cmocka_unit_test(a_still_screen),
         cmocka_unit_test(it_always_grows),
         cmocka_unit_test(changes),
+        cmocka_unit_test(after_input),
         cmocka_unit_test(naps),
     };
 

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The VNC display is refreshed only for somebody who looks."""
+"""A display is refreshed only for somebody who looks."""
 
 import os
+import re
+import socket
+import subprocess
 import time
 
-from standin import Count, Failure, expect, settle
+from spice import Channel, Spice
+from standin import Count, Failure, Rfb, expect, settle, xl_command
 
 from . import group
 
@@ -255,9 +259,136 @@ def back_by_mode(b):
             expect(took < 0.6, f'seen after {took:.2f} s')
 
 
-@group(alone=False)
-def silent_viewer(b):
-    with graphics_machine(b) as m:
-        viewer = m.view()
-        backed_off(b, m, 'a viewer who asks for nothing costs no more')
+# ---- the rule, for every display back end of the build -----------------
+
+class Vnc:
+    """A viewer by VNC."""
+
+    def __init__(self, m):
+        self.rfb = looking(m)
+        self.close = self.rfb.close
+
+    @staticmethod
+    def command(_):
+        return xl_command()
+
+    @staticmethod
+    def strangers(m):
+        """Connections that never ask for a picture: [(how, socket)]."""
+        silent = socket.create_connection(m.vnc_address())
+        return [('says nothing', silent),
+                ('is let in and asks for nothing', Rfb(m.vnc_address()))]
+
+    def press(self):
+        press_key(None, self.rfb)
+
+    def wait_grey(self, value, timeout):
+        return self.rfb.wait_pixel(2, 2, value, timeout)
+
+
+class SpiceViewer(Spice):
+    """A viewer by SPICE."""
+
+    def __init__(self, m):
+        super().__init__(m.path('spice'))
+
+    @staticmethod
+    def command(vga):
+        def command(m):
+            return xl_command(vnc=None, vga=vga, extra=(
+                '-spice', f'unix=on,addr={m.path("spice")},'
+                'disable-ticketing=on,image-compression=off,'
+                'streaming-video=off'))(m)
+        return command
+
+    @staticmethod
+    def strangers(m):
+        silent, main = Channel(m.path('spice')), Channel(m.path('spice'))
+        main.link(1)
+        return [('says nothing', silent),
+                ('is let in and opens no display', main)]
+
+
+# What the build can show a display with, and how a viewer comes.
+BACK_ENDS = {
+    'vnc': [('VNC', Vnc, 'VGA')],
+    'spice': [('SPICE', SpiceViewer, 'VGA'),
+              ('SPICE with QXL', SpiceViewer, 'qxl-vga')],
+}
+
+# Seconds after a key at which the guest draws: in the middle of what would be
+# the long intervals of a screen that has been still for so long.
+INPUT_LOOKS = (5.3, 20)
+
+
+def watch(b, name, kind, vga):
+    """The whole life of a display: nobody, strangers, a viewer, nobody."""
+    with b.machine(kind.command(vga)) as m:
+        m.guest.graphics()
+        m.guest.draw(0x10, lines=480)
+        m.qmp().execute('screendump', filename=m.path('first'))
+        with b.report.case(f'{name}: nobody looks: silence', 'fails', m):
+            expect(settle([m.pid], 4, 10), 'it went on running')
+        strangers = kind.strangers(m)
+        for how, _ in strangers:
+            with b.report.case(f'{name}: one who {how}: silence', 'fails', m):
+                expect(settle([m.pid], 4, 10), 'it went on running')
+        for _, stranger in strangers:
+            stranger.close()
+        viewer = kind(m)
+        m.guest.draw(0x20, lines=480)
+        viewer.wait_grey(0x20, 5)
+        backed_off(b, m, f'{name}: a still screen is looked at ever less')
+        with b.report.case(f'{name}: what the guest draws by itself is seen '
+                           'within 3 s', machine=m):
+            m.guest.draw(0x30, lines=480)
+            took = viewer.wait_grey(0x30, 5)
+            b.report.say(f'{name}: seen after {took * 1000:.0f} ms')
+            expect(took < 3.5, f'after {took:.1f} s')
+        with b.report.case(f'{name}: a key brings back the full rate',
+                           'either', m):
+            time.sleep(12)
+            m.guest.draw(0x40, lines=480)
+            viewer.press()
+            took = viewer.wait_grey(0x40, 5)
+            b.report.say(f'{name}: seen after {took * 1000:.0f} ms')
+            expect(took < 0.6, f'after {took:.2f} s')
+        with b.report.case(f'{name}: what a key has started is seen within '
+                           '1 s', 'either', m):
+            for i, wait in enumerate(INPUT_LOOKS):
+                viewer.press()
+                time.sleep(wait)
+                m.guest.draw(0x50 + i, lines=480)
+                took = viewer.wait_grey(0x50 + i, 5)
+                b.report.say(f'{name}: {wait} s after a key, seen after '
+                             f'{took * 1000:.0f} ms')
+                expect(took < 1, f'{wait} s after it: seen after {took:.2f} s')
         viewer.close()
+        with b.report.case(f'{name}: the viewer leaves: silence', 'fails', m):
+            expect(settle([m.pid], 4, 10), 'it went on running')
+
+
+def back_end_group(name, kind, vga):
+    def run(b):
+        watch(b, name, kind, vga)
+    run.__name__ = 'back_end_' + re.sub(r'\W+', '_', name).lower()
+    group(alone=False, early=True)(run)
+
+
+for parameters in sum(BACK_ENDS.values(), []):
+    back_end_group(*parameters)
+
+
+@group(alone=False)
+def back_ends(b):
+    with b.machine() as m:
+        commands = {c['name'] for c in m.qmp().execute('query-commands')}
+    shown = subprocess.run([b.binary, '-display', 'help'], check=True,
+                           capture_output=True, text=True).stdout
+    built = {name for name in ('vnc', 'spice') if f'query-{name}' in commands}
+    built |= set(re.search(r':\n((?:\S+\n)*)', shown).group(1).split())
+    with b.report.case('every display back end of the build is held to the '
+                       'rule'):
+        expect(not built - {'none'} - set(BACK_ENDS),
+               f'the build has {sorted(built)}, cases there are for '
+               f'{sorted(BACK_ENDS)}')
