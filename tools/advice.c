@@ -134,9 +134,10 @@ const Advice advice_table[] = {
     },
     {
         .patterns = "timer:gui_update bh:graphic_hw_update* fd:vnc* vnc:* "
-                    "bh:vnc* thread:vnc* timer:vnc* *audio*vnc*",
-        .words = "Somebody looks at the VM's screen by VNC, so it is drawn "
-                 "again and again.",
+                    "bh:vnc* thread:vnc* timer:vnc* *audio*vnc* "
+                    "fd:on_read fd:on_write thread:spice*",
+        .words = "Somebody looks at the VM's screen by VNC or SPICE, so it is "
+                 "drawn again and again.",
         .option = "vnc_idle",
         .value = "10",
         .otherwise = "With it a still screen is looked at every 10 s. Closing "

@@ -107,6 +107,8 @@ static void test_known_causes(void **state)
         { "thread:jemalloc_bg_thd", NULL },
         { "bufioreq", NULL },
         { "vnc:client", "vnc_idle" },
+        { "fd:on_read", "vnc_idle" },
+        { "thread:SPICE Worker", "vnc_idle" },
         { "evtchn:ioreq", NULL },
         { "evtchn:pv-backend", NULL },
         { "qmp:libxl-cmd", NULL },
