@@ -5,6 +5,7 @@
 #include "qemu/osdep.h"
 #include "block/aio.h"
 #include "qemu/main-loop.h"
+#include "release.h"
 #include "viewers.h"
 
 static NotifierList notifiers = NOTIFIER_LIST_INITIALIZER(notifiers);
@@ -16,6 +17,9 @@ static void viewers_tell(void *opaque)
 {
     telling = false;
     notifier_list_notify(&notifiers, NULL);
+    if (!pulsar_viewers()) {
+        pulsar_release_pictures();
+    }
 }
 
 unsigned pulsar_viewers(void)

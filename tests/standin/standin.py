@@ -568,11 +568,12 @@ def settle(pids, quiet=1.0, limit=6.0):
     return False
 
 
-def private_memory(pid):
-    """Bytes of memory that only this process has."""
+def private_memory(pid, kinds='Clean|Dirty'):
+    """Bytes of memory that only this process has. What is clean are pages
+    of files of which it may just be the only user by now."""
     with open(f'/proc/{pid}/smaps_rollup', encoding='utf-8') as f:
         return 1024 * sum(int(n) for n in re.findall(
-            r'^Private_(?:Clean|Dirty):\s+(\d+) kB', f.read(), re.M))
+            rf'^Private_(?:{kinds}):\s+(\d+) kB', f.read(), re.M))
 
 
 def cpu_seconds(pid):

@@ -8,7 +8,8 @@ import subprocess
 import time
 
 from spice import Channel, Spice
-from standin import Count, Failure, Rfb, expect, settle, xl_command
+from standin import (Count, Failure, Rfb, expect, private_memory, settle,
+                     xl_command)
 
 from . import group
 
@@ -83,8 +84,8 @@ def viewer_leaves(b):
             expect(settle([m.pid], 4, 10), 'it went on running')
 
 
-def text_machine(b):
-    m = b.machine()
+def text_machine(b, command=None):
+    m = b.machine(command or xl_command())
     m.guest.text()
     m.qmp().execute('screendump', filename=os.path.join(m.folder, 'first'))
     return m
@@ -120,14 +121,14 @@ def text_mode(b):
         viewer.close()
 
 
-def grey_of(path):
-    """The grey value at (2, 2) of a portable pixmap."""
+def grey_of(path, x=2, y=2):
+    """The grey value of a pixel of a portable pixmap."""
     with open(path, 'rb') as f:
         magic, size, depth, data = f.read().split(b'\n', 3)
     if magic != b'P6' or depth != b'255':
         raise Failure(f'{path} is no pixmap')
     width = int(size.split()[0])
-    return data[(2 * width + 2) * 3]
+    return data[(y * width + x) * 3]
 
 
 @group(alone=False)
@@ -257,6 +258,55 @@ def back_by_mode(b):
             took = time.monotonic() - start
             b.report.say(f'new mode seen after {took * 1000:.0f} ms')
             expect(took < 0.6, f'seen after {took:.2f} s')
+
+
+CELL, CELL_X, CELL_Y = 0xb8000 + (80 * 5 + 10) * 2, 10 * 9 + 4, 5 * 16 + 8
+
+
+def threads(m):
+    return len(os.listdir(f'/proc/{m.pid}/task'))
+
+
+@group(alone=False)
+def given_back(b):
+    """What a viewer of a picture needs that the device model draws."""
+    for vga, vgamem in ('VGA', 16), ('cirrus-vga', 8):
+        with text_machine(b, xl_command(vga=vga, vgamem=vgamem)) as m:
+            m.guest.store(CELL, 0x0f01, 2)
+            m.qmp().execute('screendump', filename=m.path('before'))
+            expect(grey_of(m.path('before'), CELL_X, CELL_Y) == 0xff,
+                   'the character is not there')
+            settle([m.pid], 4, 10)
+            before = private_memory(m.pid, 'Dirty')
+            alone = threads(m)
+            viewer = looking(m)
+            with b.report.case(f'{vga}: a thread encodes pictures only once '
+                               'there is a client', 'fails', m):
+                expect(threads(m) == alone + 1,
+                       f'{alone} threads before, {threads(m)} now')
+            viewer.close()
+            settle([m.pid], 4, 10)
+            with b.report.case(f'{vga}: when the viewer leaves, memory is '
+                               'given back', 'fails', m):
+                after = private_memory(m.pid, 'Dirty')
+                b.report.say(f'{vga}: before {before >> 10} KiB, '
+                             f'after {after >> 10} KiB')
+                expect(after < before + (256 << 10),
+                       f'{after - before >> 10} KiB more than before')
+            with b.report.case(f'{vga}: the picture is there again for a '
+                               'screendump', 'either', m):
+                m.qmp().execute('screendump', filename=m.path('again'))
+                with open(m.path('before'), 'rb') as one, \
+                        open(m.path('again'), 'rb') as two:
+                    expect(one.read() == two.read(), 'it is another')
+            viewer = looking(m)
+            viewer.close()
+            settle([m.pid], 1, 5)
+            with b.report.case(f'{vga}: the picture is there again for the '
+                               'next viewer', machine=m):
+                viewer = looking(m)
+                expect(viewer.pixel(CELL_X, CELL_Y) == 0xff, 'it is black')
+                viewer.close()
 
 
 # ---- the rule, for every display back end of the build -----------------
