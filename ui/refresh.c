@@ -21,7 +21,14 @@ static const char *const kinds[] = { "vnc", "spice" };
 typedef struct Display {
     bool looked_at;
     bool changed;       /* the last refresh found something new */
+    unsigned silent;    /* how many refreshes ago it last told what it found */
 } Display;
+
+/*
+ * A display that does not tell what refreshes find has nothing to refresh:
+ * QXL when the guest's own driver is at work.
+ */
+#define SILENT_MAX 8
 
 /* How long the text cursor goes on blinking when nothing else happens. */
 #define CURSOR_BLINKS_MS 2000
@@ -187,13 +194,20 @@ void pulsar_refresh_done(DisplayChangeListener *dcl, bool changed)
     }
     trace_pulsar_display_interval(dcl, dcl->update_interval);
     display->changed = changed;
+    display->silent = 0;
 }
 
 bool pulsar_gui_setup_refresh(DisplayChangeListener *dcl)
 {
     Display *display = find_display(dcl);
 
-    return !display || (display->looked_at && !napping);
+    if (!display) {
+        return true;
+    }
+    if (++display->silent > SILENT_MAX) {
+        dcl->update_interval = GUI_REFRESH_INTERVAL_IDLE;
+    }
+    return display->looked_at && !napping;
 }
 
 void pulsar_update_displaychangelistener(DisplayChangeListener *dcl)

@@ -430,6 +430,22 @@ for parameters in sum(BACK_ENDS.values(), []):
 
 
 @group(alone=False)
+def qxl_driver(b):
+    """What Windows' and Linux' QXL drivers do first: BAR 3, and a mode. The
+    worker then takes what they draw out of the guest's memory by itself."""
+    with b.machine(SpiceViewer.command('qxl-vga')) as m:
+        bdf = m.guest.find_pci(0x030000)
+        m.guest.config_write(bdf, 0x10, m.guest.LFB)
+        m.guest.config_write(bdf, 0x1c, 0xc200)
+        m.guest.config_write(bdf, 4, 7, 2)
+        m.guest.outb(0xc200 + 6, 4)
+        viewer = SpiceViewer(m)
+        time.sleep(1)
+        backed_off(b, m, "SPICE with the guest's own QXL driver")
+        viewer.close()
+
+
+@group(alone=False)
 def back_ends(b):
     with b.machine() as m:
         commands = {c['name'] for c in m.qmp().execute('query-commands')}
