@@ -11,7 +11,8 @@ from spice import Channel, Spice
 from standin import (Count, Failure, Rfb, expect, private_memory, settle,
                      xl_command)
 
-from . import group
+from . import group, ours
+from .gates import plugged
 
 WINDOW = 10.0
 
@@ -343,10 +344,10 @@ class SpiceViewer(Spice):
         super().__init__(m.path('spice'))
 
     @staticmethod
-    def command(vga):
+    def command(vga, *more):
         def command(m):
             return xl_command(vnc=None, vga=vga, extra=(
-                '-spice', f'unix=on,addr={m.path("spice")},'
+                *more, '-spice', f'unix=on,addr={m.path("spice")},'
                 'disable-ticketing=on,image-compression=off,'
                 'streaming-video=off'))(m)
         return command
@@ -443,6 +444,29 @@ def qxl_driver(b):
         time.sleep(1)
         backed_off(b, m, "SPICE with the guest's own QXL driver")
         viewer.close()
+
+
+@group(alone=False)
+@ours
+def tablet_by_spice(b):
+    with b.machine(SpiceViewer.command('VGA', '-pulsar',
+                                       'usb_tablet=viewer')) as m, \
+            b.report.case('usb_tablet=viewer: plugged in while a SPICE client '
+                          'looks', 'fails', m):
+        m.qmp()     # or it would miss events
+        strangers = SpiceViewer.strangers(m)
+        expect(not plugged(m), 'it is plugged in for who opens no display')
+        viewer = SpiceViewer(m)
+        m.guest.graphics()
+        m.guest.draw(0x20, lines=480)
+        viewer.wait_grey(0x20, 5)
+        expect(plugged(m), 'it is not plugged in')
+        viewer.close()
+        for _ in viewer.channels:
+            m.qmp().wait_event('SPICE_DISCONNECTED')
+        expect(not plugged(m), 'it stayed when the client had left')
+        for _, stranger in strangers:
+            stranger.close()
 
 
 @group(alone=False)
