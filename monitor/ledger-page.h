@@ -16,7 +16,7 @@
 
 #define PULSAR_LEDGER_MAGIC        "PULSARLG"
 #define PULSAR_LEDGER_MAJOR        1    /* raised when old readers must stop */
-#define PULSAR_LEDGER_MINOR        1    /* raised when fields are added */
+#define PULSAR_LEDGER_MINOR        2    /* raised when fields are added */
 
 #define PULSAR_LEDGER_HEADER_SIZE  4096
 #define PULSAR_LEDGER_CAUSES       512
@@ -42,7 +42,10 @@ typedef enum PulsarCauseClass {
     PULSAR_CAUSE__MAX,
 } PulsarCauseClass;
 
-/* Life of the process that owns the page. */
+/*
+ * Life of the process that owns the page. Who is killed from EXITED on was
+ * not needed any more: its guest has ended or was saved, or it was leaving.
+ */
 typedef enum PulsarLedgerState {
     PULSAR_LEDGER_STARTING = 1,
     PULSAR_LEDGER_RUNNING  = 2,
@@ -65,7 +68,7 @@ typedef struct PulsarLedgerCause {
     uint32_t reserved0;
     uint64_t wakes;                      /* wakes that this cause began */
     uint64_t events;                     /* times it was dispatched */
-    uint64_t last_ns;                    /* CLOCK_MONOTONIC of the last one */
+    uint64_t last_ns;                    /* of the last one; in whole ms */
     uint64_t busy_ns;                    /* from its wakes until sleep again */
     uint64_t reserved1[2];
 } PulsarLedgerCause;
@@ -120,7 +123,7 @@ typedef struct PulsarLedgerHeader {
     uint32_t seq;
     uint32_t cause_count;
     uint32_t reserved1;
-    uint64_t last_ns;       /* CLOCK_MONOTONIC of the last change */
+    uint64_t last_ns;       /* of the last change; in whole ms */
     uint64_t row_last;      /* index of the newest row, 0 for none */
     PulsarLedgerCounts total;
 
@@ -129,7 +132,7 @@ typedef struct PulsarLedgerHeader {
     uint32_t thread_size;
     uint32_t thread_max;
     uint32_t thread_count;  /* entries in use */
-    uint32_t thread_total;  /* threads there were, room or not */
+    uint32_t thread_total;  /* threads it could see, room or not */
     uint32_t reserved2;
     uint64_t thread_ns;     /* CLOCK_MONOTONIC when they were looked at */
 } PulsarLedgerHeader;

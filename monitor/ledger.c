@@ -12,8 +12,9 @@
 #include "ledger.h"
 
 #define NS_PER_SECOND  1000000000ULL
+#define NS_PER_MS      1000000ULL
 
-/* How often a reader tries again while the writer is busy. */
+/* How often a reader tries again while the writer is busy; writers try on. */
 #define SNAPSHOT_TRIES  100000
 #define TRIES_PER_YIELD 64
 
@@ -27,28 +28,48 @@ static uint64_t monotonic_ns(void)
 
 /*
  * The sequence number is the writers' lock: odd means held. Contention is a
- * rare accident (an I/O thread counting while the main loop does), and the
- * holder does nothing that can block.
+ * rare accident (an I/O thread counting while the main loop does). The holder
+ * does nothing that can block, but it may be made to leave the processor.
  */
-static void page_lock(PulsarLedgerHeader *h)
+static PulsarLedgerHeader *page_lock(PulsarLedger *l)
 {
-    uint32_t seq;
+    PulsarLedgerHeader *h;
+    uint32_t seq, tries;
 
-    for (;;) {
+    for (tries = 1; ; tries++) {
+        h = pulsar_ledger_header(__atomic_load_n(&l->page, __ATOMIC_ACQUIRE));
         seq = __atomic_load_n(&h->seq, __ATOMIC_RELAXED);
         if (!(seq & 1) &&
             __atomic_compare_exchange_n(&h->seq, &seq, seq + 1, false,
                                         __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-            break;
+            if (h == __atomic_load_n(&l->page, __ATOMIC_ACQUIRE)) {
+                break;
+            }
+            __atomic_store_n(&h->seq, seq, __ATOMIC_RELEASE); /* moved */
+        }
+        if (tries % TRIES_PER_YIELD == 0) {
+            sched_yield();
         }
     }
     /* What follows must not be seen before the odd number. */
     __atomic_thread_fence(__ATOMIC_RELEASE);
+    return h;
 }
 
 static void page_unlock(PulsarLedgerHeader *h)
 {
     __atomic_store_n(&h->seq, h->seq + 1, __ATOMIC_RELEASE);
+}
+
+/*
+ * Who may read the page is told what happened, not when to the microsecond:
+ * of keys that are typed that says more than of anything else.
+ */
+static uint64_t coarse(const PulsarLedgerHeader *h, uint64_t now_ns)
+{
+    uint64_t since = now_ns > h->start_ns ? now_ns - h->start_ns : 0;
+
+    return h->start_ns + since - since % NS_PER_MS;
 }
 
 /* The row of @now_ns, begun anew when its slot still holds an older one. */
@@ -68,6 +89,7 @@ static PulsarLedgerRow *current_row(void *page, uint64_t now_ns)
         row->index = index;
     }
     h->row_last = index;
+    now_ns = coarse(h, now_ns);
     if (now_ns > h->last_ns) {
         h->last_ns = now_ns;
     }
@@ -136,23 +158,23 @@ void pulsar_ledger_init(PulsarLedger *l, void *page, uint64_t now_ns)
 
 void pulsar_ledger_set_state(PulsarLedger *l, PulsarLedgerState state)
 {
-    PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
+    PulsarLedgerHeader *h = page_lock(l);
 
-    page_lock(h);
     h->state = state;
     page_unlock(h);
 }
 
 void pulsar_ledger_set_text(PulsarLedger *l, const char *text)
 {
-    PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
-    char *to = (char *)l->page + PULSAR_LEDGER_TEXT_OFFSET;
     size_t len = strlen(text);
+    PulsarLedgerHeader *h;
+    char *to;
 
     if (len >= PULSAR_LEDGER_TEXT_SIZE) {
         len = PULSAR_LEDGER_TEXT_SIZE - 1;
     }
-    page_lock(h);
+    h = page_lock(l);
+    to = (char *)h + PULSAR_LEDGER_TEXT_OFFSET;
     memcpy(to, text, len);
     memset(to + len, 0, PULSAR_LEDGER_TEXT_SIZE - len);
     page_unlock(h);
@@ -162,11 +184,10 @@ void pulsar_ledger_set_threads(PulsarLedger *l,
                                const PulsarLedgerThread *threads,
                                size_t total, uint64_t now_ns)
 {
-    PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
     size_t n = total < PULSAR_LEDGER_THREADS ? total : PULSAR_LEDGER_THREADS;
+    PulsarLedgerHeader *h = page_lock(l);
 
-    page_lock(h);
-    memcpy(pulsar_ledger_threads(l->page), threads, n * sizeof(*threads));
+    memcpy(pulsar_ledger_threads(h), threads, n * sizeof(*threads));
     h->thread_count = n;
     h->thread_total = total;
     h->thread_ns = now_ns;
@@ -175,49 +196,117 @@ void pulsar_ledger_set_threads(PulsarLedger *l,
 
 void pulsar_ledger_move(PulsarLedger *l, void *page)
 {
-    void *old = l->page;
+    PulsarLedgerHeader *old = page_lock(l);
 
-    page_lock(pulsar_ledger_header(old));
     memcpy(page, old, PULSAR_LEDGER_TOTAL_SIZE);
-    l->page = page;
+    __atomic_store_n(&l->page, page, __ATOMIC_RELEASE);
     page_unlock(pulsar_ledger_header(page));
-    page_unlock(pulsar_ledger_header(old));
+    page_unlock(old);
+}
+
+/*
+ * How many causes each kind may have. Kinds that are not named here share the
+ * places of the last row; together they fit the table, behind the first two.
+ */
+static const struct {
+    const char *kind;
+    uint32_t places;
+} shares[] = {
+    { "timer", 56 },
+    { "pio-read", 40 }, { "pio-write", 40 },
+    { "mmio-read", 32 }, { "mmio-write", 32 },
+    { "config-read", 32 }, { "config-write", 32 },
+    { "fd", 48 }, { "bh", 48 },
+    { "evtchn", 32 }, { "xenstore", 16 },
+    { "block", 32 }, { "tap", 16 },
+    { "chardev", 16 }, { "chardev-listener", 16 }, { "qmp", 10 },
+    { NULL, 12 },
+};
+
+#define N_SHARES  (sizeof(shares) / sizeof(*shares))
+
+/* Which of them a name takes from. */
+static size_t share_of(const char *name)
+{
+    size_t i, len = strcspn(name, ":");
+
+    for (i = 0; i < N_SHARES - 1; i++) {
+        if (strlen(shares[i].kind) == len &&
+            !strncmp(shares[i].kind, name, len)) {
+            break;
+        }
+    }
+    return i;
+}
+
+static int find_cause(PulsarLedgerHeader *h, const char *name)
+{
+    PulsarLedgerCause *causes = pulsar_ledger_causes(h);
+    uint32_t i;
+
+    for (i = 0; i < h->cause_count; i++) {
+        if (!strcmp(causes[i].name, name)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static uint32_t places_taken(PulsarLedgerHeader *h, size_t share)
+{
+    PulsarLedgerCause *causes = pulsar_ledger_causes(h);
+    uint32_t i, n = 0;
+
+    for (i = PULSAR_LEDGER_OVERFLOW + 1; i < h->cause_count; i++) {
+        n += share_of(causes[i].name) == share;
+    }
+    return n;
+}
+
+/* Of a kind that has used up its share, which are counted as one. */
+static int find_more(PulsarLedgerHeader *h, size_t share, char *key)
+{
+    if (!shares[share].kind) {
+        return PULSAR_LEDGER_OVERFLOW;
+    }
+    memset(key, 0, PULSAR_LEDGER_CAUSE_NAME);
+    strcpy(key, shares[share].kind);
+    strcat(key, ":more");
+    return find_cause(h, key);
 }
 
 int pulsar_ledger_cause(PulsarLedger *l, PulsarCauseClass class_,
                         const char *name)
 {
-    PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
-    PulsarLedgerCause *causes = pulsar_ledger_causes(l->page);
     char key[PULSAR_LEDGER_CAUSE_NAME] = "";
-    size_t len = strlen(name);
-    uint32_t i;
+    size_t len = strlen(name), share;
+    PulsarLedgerHeader *h;
+    PulsarLedgerCause *new;
+    int cause;
 
     memcpy(key, name, len < sizeof(key) ? len : sizeof(key) - 1);
-
-    page_lock(h);
-    for (i = 0; i < h->cause_count; i++) {
-        if (!strcmp(causes[i].name, key)) {
-            break;
+    h = page_lock(l);
+    cause = find_cause(h, key);
+    if (cause < 0) {
+        share = share_of(key);
+        if (places_taken(h, share) + 1 >= shares[share].places) {
+            cause = find_more(h, share, key);
         }
     }
-    if (i == h->cause_count) {
-        if (i < PULSAR_LEDGER_CAUSES) {
-            memcpy(causes[i].name, key, sizeof(key));
-            causes[i].class_ = class_;
-            h->cause_count++;
-        } else {
-            i = PULSAR_LEDGER_OVERFLOW;
-        }
+    if (cause < 0) {
+        cause = h->cause_count++;
+        new = &pulsar_ledger_causes(h)[cause];
+        memcpy(new->name, key, sizeof(key));
+        new->class_ = class_;
     }
     page_unlock(h);
-    return i;
+    return cause;
 }
 
 void pulsar_ledger_woken(PulsarLedger *l, uint64_t now_ns, bool slept,
                          uint32_t weight)
 {
-    PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
+    PulsarLedgerHeader *h;
 
     l->now_ns = now_ns;
     if (!slept) {
@@ -229,16 +318,16 @@ void pulsar_ledger_woken(PulsarLedger *l, uint64_t now_ns, bool slept,
     l->wake_cause = -1;
     l->weak_cause = -1;
 
-    page_lock(h);
+    h = page_lock(l);
     h->total.wakes++;
-    current_row(l->page, now_ns)->n.wakes++;
+    current_row(h, now_ns)->n.wakes++;
     page_unlock(h);
 }
 
 void pulsar_ledger_sleep(PulsarLedger *l, uint64_t now_ns)
 {
-    PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
     PulsarLedgerCause *cause;
+    PulsarLedgerHeader *h;
 
     if (!l->awake) {
         return;
@@ -248,17 +337,17 @@ void pulsar_ledger_sleep(PulsarLedger *l, uint64_t now_ns)
         return;
     }
 
-    page_lock(h);
+    h = page_lock(l);
     if (l->wake_cause >= 0) {
-        cause = &pulsar_ledger_causes(l->page)[l->wake_cause];
+        cause = &pulsar_ledger_causes(h)[l->wake_cause];
     } else if (l->weak_cause >= 0) {
-        cause = &pulsar_ledger_causes(l->page)[l->weak_cause];
+        cause = &pulsar_ledger_causes(h)[l->weak_cause];
         cause->wakes++;
     } else {
-        cause = &pulsar_ledger_causes(l->page)[PULSAR_LEDGER_UNCLAIMED];
+        cause = &pulsar_ledger_causes(h)[PULSAR_LEDGER_UNCLAIMED];
         cause->wakes++;
         cause->events++;
-        cause->last_ns = l->awake_since_ns;
+        cause->last_ns = coarse(h, l->awake_since_ns);
     }
     if (l->weight && now_ns > l->awake_since_ns) {
         cause->busy_ns += (now_ns - l->awake_since_ns) * l->weight;
@@ -269,13 +358,12 @@ void pulsar_ledger_sleep(PulsarLedger *l, uint64_t now_ns)
 void pulsar_ledger_event(PulsarLedger *l, int cause, uint32_t times,
                          PulsarClaim claim)
 {
-    PulsarLedgerHeader *h = pulsar_ledger_header(l->page);
-    PulsarLedgerCause *c = &pulsar_ledger_causes(l->page)[cause];
     uint64_t now_ns = claim != PULSAR_CLAIM_NONE ? l->now_ns : monotonic_ns();
+    PulsarLedgerHeader *h = page_lock(l);
+    PulsarLedgerCause *c = &pulsar_ledger_causes(h)[cause];
 
-    page_lock(h);
     c->events += times;
-    c->last_ns = now_ns;
+    c->last_ns = coarse(h, now_ns);
     if (claim == PULSAR_CLAIM && l->awake && l->wake_cause < 0) {
         l->wake_cause = cause;
         c->wakes++;
@@ -283,7 +371,7 @@ void pulsar_ledger_event(PulsarLedger *l, int cause, uint32_t times,
         l->weak_cause = cause;
     }
     add_counts(&h->total, c->class_, times);
-    add_counts(&current_row(l->page, now_ns)->n, c->class_, times);
+    add_counts(&current_row(h, now_ns)->n, c->class_, times);
     page_unlock(h);
 }
 

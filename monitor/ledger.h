@@ -37,7 +37,7 @@ typedef struct PulsarLedger {
 /* Causes that every page has; more are added as they occur. */
 enum {
     PULSAR_LEDGER_UNCLAIMED = 0, /* woken, but nothing was dispatched */
-    PULSAR_LEDGER_OVERFLOW  = 1, /* the table of causes is full */
+    PULSAR_LEDGER_OVERFLOW  = 1, /* of a kind that has no room of its own */
 };
 
 /**
@@ -68,7 +68,9 @@ void pulsar_ledger_set_text(PulsarLedger *l, const char *text);
  * @page: zeroed memory of PULSAR_LEDGER_TOTAL_SIZE bytes, 8-byte aligned
  *
  * Copies all that was counted; used when the file behind the page is opened
- * after counting began. The old page is the caller's to free.
+ * after counting began. Other threads may count meanwhile. The old page stays
+ * readable and writable, or one of them may trip over it; its memory may be
+ * given back.
  */
 void pulsar_ledger_move(PulsarLedger *l, void *page);
 
@@ -79,10 +81,15 @@ void pulsar_ledger_move(PulsarLedger *l, void *page);
  * @name: its name, as shown to people; longer than
  *        PULSAR_LEDGER_CAUSE_NAME - 1 bytes is cut
  *
+ * The name's part before the colon is its kind. Each kind has a share of the
+ * table that no other can take; from the last of its places on its causes are
+ * one, "KIND:more". So names that somebody outside has a hand in cannot push
+ * the others out.
+ *
  * Linear in the number of causes: callers cache the result.
  *
- * Returns: 0 … PULSAR_LEDGER_CAUSES - 1; PULSAR_LEDGER_OVERFLOW when the
- * table is full. Safe from any thread.
+ * Returns: 0 … PULSAR_LEDGER_CAUSES - 1; PULSAR_LEDGER_OVERFLOW for kinds
+ * without a share when theirs, a common one, is used up. Safe from any thread.
  */
 int pulsar_ledger_cause(PulsarLedger *l, PulsarCauseClass class_,
                         const char *name);
