@@ -129,6 +129,8 @@ install: all
 	    $(D)$(libexecdir)/pulsar/qemu-system-i386
 	$(Q)install -d $(D)$(datadir)/pulsar/keymaps
 	$(Q)install -m 644 $(KEYMAPS) $(D)$(datadir)/pulsar/keymaps
+	$(Q)sed 's,@RUNDIR@,$(or $(runstatedir),/run)/pulsar,' packaging/tmpfiles.d/pulsar.conf \
+	    | install -D -m 644 /dev/stdin $(D)$(prefix)/lib/tmpfiles.d/pulsar.conf
 ifneq ($(TOOL_SOURCES),)
 	$(Q)install -D -m 755 $(B)/pulsar $(D)$(bindir)/pulsar
 ifneq ($(wildcard tools/completion/pulsar),)

@@ -6,7 +6,6 @@
  * Part of libqemuutil, so that everything that links the main loop links.
  */
 #include "qemu/osdep.h"
-#include <sys/file.h>
 #include <sys/mman.h>
 #include "qemu/cutils.h"
 #include "qemu/lockable.h"
@@ -17,18 +16,19 @@
 #include "hw/xen/pulsar/pulsar-hooks.h"
 #include "channel-name.h"
 #include "ledger-glue.h"
+#include "page-file.h"
 #include "thread-switches.h"
 
 /*
  * Counting starts before main(): in this page until a file takes its place.
- * Only the parts that are touched cost memory.
+ * Only the parts that are touched cost memory, and are given back then.
  */
-static uint64_t boot_page[PULSAR_LEDGER_TOTAL_SIZE / sizeof(uint64_t)];
+static uint64_t boot_page[PULSAR_LEDGER_TOTAL_SIZE / sizeof(uint64_t)]
+    QEMU_ALIGNED(PULSAR_LEDGER_HEADER_SIZE);
 static PulsarLedger ledger;
 static char *page_path;
-static int page_dir_fd = -1;
-static int page_fd = -1;
-static int task_fd = -1; /* our /proc/self/task, which a chroot takes away */
+static struct stat page_stat; /* the file there that is ours */
+static pid_t page_pid;        /* whose it is, should somebody fork */
 
 /* GLib's own: how it is told that there is something new to wait for. */
 static int glib_wakeup_fd = -1;
@@ -58,15 +58,15 @@ static uint64_t now_ns(void)
  * and never change or go away, so that readers need none: they see an entry
  * when its key is there, and the key is stored last.
  */
-#define CAUSE_SLOTS 4096
-
 typedef struct CauseSlot {
     const void *key;
     uint32_t class_;
     int cause;
 } CauseSlot;
 
-static CauseSlot cause_slots[CAUSE_SLOTS];
+QEMU_BUILD_BUG_ON(sizeof(CauseSlot) != PULSAR_LEDGER_SLOT_SIZE);
+
+static CauseSlot cause_slots[PULSAR_LEDGER_SLOTS];
 static unsigned int cause_slots_used;
 static QemuMutex names_lock;
 static GHashTable *names; /* callback -> spelling */
@@ -76,7 +76,7 @@ static CauseSlot *find_slot(const void *key, PulsarCauseClass class_)
     uintptr_t hash = ((uintptr_t)key >> 4) * 0x9e3779b1u + class_;
     unsigned int i;
 
-    for (i = hash % CAUSE_SLOTS; ; i = (i + 1) % CAUSE_SLOTS) {
+    for (i = hash % PULSAR_LEDGER_SLOTS; ; i = (i + 1) % PULSAR_LEDGER_SLOTS) {
         CauseSlot *slot = &cause_slots[i];
         const void *have = qatomic_load_acquire(&slot->key);
 
@@ -154,7 +154,7 @@ static int add_cause(const void *key, PulsarCauseClass class_,
 
     QEMU_LOCK_GUARD(&names_lock);
     slot = find_slot(key, class_);
-    if (!slot->key && cause_slots_used < CAUSE_SLOTS / 2) {
+    if (!slot->key && cause_slots_used < PULSAR_LEDGER_SLOTS / 2) {
         slot->class_ = class_;
         slot->cause = cause;
         qatomic_store_release(&slot->key, key);
@@ -311,10 +311,18 @@ void pulsar_ledger_count_named(const char *kind, const char *name)
 void pulsar_ledger_note_threads(void)
 {
     PulsarLedgerThread threads[PULSAR_LEDGER_THREADS];
-    size_t n;
+    size_t n = 0;
+    int fd;
 
-    if (task_fd >= 0) {
-        n = pulsar_threads_switches(task_fd, threads, ARRAY_SIZE(threads));
+    fd = qemu_open_old("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        n = pulsar_threads_switches(fd, threads, ARRAY_SIZE(threads));
+        close(fd);
+    }
+    if (!n && in_main_loop) {
+        n = pulsar_thread_switches_self(threads);
+    }
+    if (n) {
         pulsar_ledger_set_threads(&ledger, threads, n, now_ns());
     }
 }
@@ -389,7 +397,10 @@ void pulsar_monitor_qmp_dispatch(Chardev *chr)
 
 void pulsar_watch_event(const char *path)
 {
-    pulsar_ledger_count_named("xenstore", path);
+    char text[PULSAR_LEDGER_CAUSE_NAME];
+
+    pulsar_xenstore_cause(path, text, sizeof(text));
+    count_text(path, PULSAR_CAUSE_OTHER, text);
 }
 
 void pulsar_tap_send(const char *nic)
@@ -427,90 +438,98 @@ static void fill_in_owner(PulsarLedgerHeader *h, const PulsarLedgerOwner *owner)
     pstrcpy(text, PULSAR_LEDGER_TEXT_SIZE, owner->options ?: "");
 }
 
-/* A clean exit leaves no file; who drops privileges leaves it marked. */
+/* Opens the folder of @path, made when missing. */
+static int open_folder(const char *path, char **ret_why)
+{
+    g_autofree char *dir = g_path_get_dirname(path);
+    int fd = -1;
+
+    if (!g_mkdir_with_parents(dir, 0755)) {
+        fd = qemu_open_old(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    if (fd < 0 && ret_why) {
+        *ret_why = g_strdup_printf("cannot make folder %s: %s", dir,
+                                   g_strerror(errno));
+    }
+    return fd;
+}
+
+/* A clean exit leaves no file; who has no right to remove it has marked it. */
 static void ledger_end(void)
 {
     g_autofree char *base = g_path_get_basename(page_path);
-    struct stat mine, there;
+    g_autofree char *dir = g_path_get_dirname(page_path);
+    int dir_fd;
 
+    if (getpid() != page_pid) {
+        return;
+    }
     pulsar_ledger_set_state(&ledger, PULSAR_LEDGER_EXITED);
-    if (getpid() == pulsar_ledger_header(ledger.page)->pid &&
-        !fstat(page_fd, &mine) &&
-        !fstatat(page_dir_fd, base, &there, AT_SYMLINK_NOFOLLOW) &&
-        mine.st_dev == there.st_dev && mine.st_ino == there.st_ino) {
-        unlinkat(page_dir_fd, base, 0);
+    dir_fd = qemu_open_old(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd >= 0) {
+        pulsar_page_remove(dir_fd, base, &page_stat);
+        close(dir_fd);
     }
 }
 
-/* Opens @dir, made when missing, and a new file @tmp in it. */
-static int create_page(const char *dir, const char *tmp, char **ret_why)
+/* Makes the file @tmp and counts in it from now on. */
+static bool begin_page(int dir_fd, const char *tmp,
+                       const PulsarLedgerOwner *owner)
 {
-    int fd = -1;
+    int fd = pulsar_page_create(dir_fd, tmp, PULSAR_LEDGER_TOTAL_SIZE);
+    void *page = MAP_FAILED;
 
-    if (g_mkdir_with_parents(dir, 0755)) {
-        *ret_why = g_strdup_printf("cannot make folder %s: %s", dir,
-                                   g_strerror(errno));
-        return -1;
+    if (fd < 0) {
+        return false;
     }
-    page_dir_fd = qemu_open_old(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (page_dir_fd >= 0) {
-        unlinkat(page_dir_fd, tmp, 0);
-        fd = openat(page_dir_fd, tmp,
-                    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (!fstat(fd, &page_stat)) {
+        page = mmap(NULL, PULSAR_LEDGER_TOTAL_SIZE, PROT_READ | PROT_WRITE,
+                    MAP_SHARED, fd, 0);
     }
-    if (fd < 0 || ftruncate(fd, PULSAR_LEDGER_TOTAL_SIZE) ||
-        flock(fd, LOCK_EX | LOCK_NB)) {
-        *ret_why = g_strdup_printf("cannot make a file in %s: %s", dir,
-                                   g_strerror(errno));
-        if (fd >= 0) {
-            close(fd);
-            unlinkat(page_dir_fd, tmp, 0);
-        }
-        return -1;
+    close(fd);
+    if (page == MAP_FAILED) {
+        unlinkat(dir_fd, tmp, 0);
+        return false;
     }
-    return fd;
+    /* All of it is there before anybody can see it. */
+    pulsar_ledger_move(&ledger, page);
+    fill_in_owner(pulsar_ledger_header(page), owner);
+    pulsar_ledger_set_state(&ledger, PULSAR_LEDGER_RUNNING);
+    madvise(boot_page, sizeof(boot_page), MADV_DONTNEED);
+    return true;
 }
 
 bool pulsar_ledger_open(const char *path, const PulsarLedgerOwner *owner,
                         char **ret_why)
 {
-    g_autofree char *dir = g_path_get_dirname(path);
-    g_autofree char *base = g_path_get_basename(path);
+    g_autofree char *full = g_canonicalize_filename(path, NULL);
+    g_autofree char *base = g_path_get_basename(full);
     g_autofree char *tmp = g_strdup_printf(".%s.%d", base, getpid());
-    void *page = MAP_FAILED;
-    int fd;
+    int dir_fd = open_folder(full, ret_why);
+    bool ok;
 
-    fd = create_page(dir, tmp, ret_why);
-    if (fd < 0) {
+    if (dir_fd < 0) {
         return false;
     }
-    page = mmap(NULL, PULSAR_LEDGER_TOTAL_SIZE, PROT_READ | PROT_WRITE,
-                MAP_SHARED, fd, 0);
-    if (page == MAP_FAILED) {
-        *ret_why = g_strdup_printf("cannot map a file in %s: %s", dir,
-                                   g_strerror(errno));
-        goto fail;
+    if (owner->gone) {
+        pulsar_pages_prune(dir_fd, owner->gone);
     }
-    task_fd = qemu_open_old("/proc/self/task",
-                            O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    /* All of it is there before anybody can see it. */
-    pulsar_ledger_move(&ledger, page);
-    fill_in_owner(pulsar_ledger_header(page), owner);
-    pulsar_ledger_set_state(&ledger, PULSAR_LEDGER_RUNNING);
-    if (renameat(page_dir_fd, tmp, page_dir_fd, base)) {
+    ok = begin_page(dir_fd, tmp, owner);
+    if (!ok) {
+        *ret_why = g_strdup_printf("cannot make a file for %s: %s", path,
+                                   g_strerror(errno));
+    } else if (renameat(dir_fd, tmp, dir_fd, base)) {
         *ret_why = g_strdup_printf("cannot put %s in place: %s", path,
                                    g_strerror(errno));
-        goto fail; /* the mapping is in use, and outlives the file */
+        unlinkat(dir_fd, tmp, 0); /* the mapping is in use, and outlives it */
+        ok = false;
+    } else {
+        page_path = g_steal_pointer(&full);
+        page_pid = getpid();
+        atexit(ledger_end);
     }
-    page_path = g_strdup(path);
-    page_fd = fd;
-    atexit(ledger_end);
-    return true;
-
-fail:
-    unlinkat(page_dir_fd, tmp, 0);
-    close(fd);
-    return false;
+    close(dir_fd);
+    return ok;
 }
 
 const char *pulsar_ledger_path(void)

@@ -8,6 +8,10 @@
 
 #include "ledger.h"
 
+/* The table from callbacks to causes: how many fit, and bytes of each. */
+#define PULSAR_LEDGER_SLOTS      512
+#define PULSAR_LEDGER_SLOT_SIZE  16
+
 /**
  * pulsar_ledger_self: the ledger of this process
  *
@@ -41,7 +45,9 @@ void pulsar_ledger_count_named(const char *kind, const char *name);
 /**
  * pulsar_ledger_note_threads: look how often our threads were switched to
  *
- * The main loop does so in the first wake of each row. Any thread.
+ * The main loop does so in the first wake of each row. Without a /proc, as in
+ * the empty root folder of a restricted device model, only the main loop's own
+ * thread is known. Any thread.
  */
 void pulsar_ledger_note_threads(void);
 
@@ -52,6 +58,7 @@ typedef struct PulsarLedgerOwner {
     const char *uuid;
     const char *version;
     const char *options; /* effective options, see ledger-page.h */
+    bool (*gone)(int domid); /* prune the folder of pages, see page-file.h */
 } PulsarLedgerOwner;
 
 /**
@@ -61,8 +68,9 @@ typedef struct PulsarLedgerOwner {
  * @owner: whose it is; copied
  * @ret_why: why not, to be freed by the caller; written only on failure
  *
- * Must run before privileges are dropped and before other threads count.
- * The file is locked (flock) for as long as this process lives.
+ * Must run in the process that serves the guest, before its privileges end.
+ * No descriptor stays open: the mapping keeps the file and its lock (flock)
+ * for as long as this process lives.
  *
  * Returns: false with *@ret_why set; counting goes on in memory then.
  */

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "thread-switches.h"
@@ -86,4 +88,18 @@ size_t pulsar_threads_switches(int task_fd, PulsarLedgerThread *ret,
     }
     closedir(dir);
     return n;
+}
+
+bool pulsar_thread_switches_self(PulsarLedgerThread *ret)
+{
+    PulsarLedgerThread t = { .tid = gettid() };
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_THREAD, &usage) || prctl(PR_GET_NAME, t.name)) {
+        return false;
+    }
+    t.voluntary = usage.ru_nvcsw;
+    t.involuntary = usage.ru_nivcsw;
+    *ret = t;
+    return true;
 }

@@ -36,4 +36,12 @@ bool pulsar_thread_switches(int task_fd, const char *tid,
 size_t pulsar_threads_switches(int task_fd, PulsarLedgerThread *ret,
                                size_t max);
 
+/**
+ * pulsar_thread_switches_self: read the calling thread, without /proc
+ * @ret: the thread; written only on success
+ *
+ * Returns: false when the kernel does not say. Any thread.
+ */
+bool pulsar_thread_switches_self(PulsarLedgerThread *ret);
+
 #endif /* PULSAR_THREAD_SWITCHES_H */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -226,13 +227,13 @@ pid_t page_owner(const Page *p, GHashTable *owners)
 }
 
 /* Is what this path opens a ledger page that somebody keeps? */
-static gboolean is_page(const char *path)
+static gboolean is_page(const char *path, ino_t ino)
 {
     char magic[sizeof(((PulsarLedgerHeader *)0)->magic)];
     g_autoptr(Page) p = NULL;
     struct stat st;
 
-    if (stat(path, &st) || !S_ISREG(st.st_mode) ||
+    if (stat(path, &st) || !S_ISREG(st.st_mode) || st.st_ino != ino ||
         st.st_size < (off_t)PULSAR_LEDGER_TOTAL_SIZE) {
         return FALSE;   /* nothing else is opened */
     }
@@ -244,19 +245,26 @@ static gboolean is_page(const char *path)
 
 char *page_of_process(pid_t pid)
 {
-    g_autofree char *dir = g_strdup_printf("/proc/%d/fd", pid);
-    DIR *d = opendir(dir);
-    struct dirent *e;
-    char *path = NULL;
+    g_autofree char *maps = g_strdup_printf("/proc/%d/maps", pid);
+    FILE *f = fopen(maps, "re");
+    char *line = NULL, *path = NULL;
+    size_t size = 0;
+    guint64 ino;
+    int at;
 
-    while (d && !path && (e = readdir(d))) {
-        path = g_build_filename(dir, e->d_name, NULL);
-        if (!is_page(path)) {
-            g_clear_pointer(&path, g_free);
+    /* A mapping is all that it keeps of its page, and that is shared. */
+    while (f && !path && getline(&line, &size, f) > 0) {
+        if (sscanf(line, "%*s rw-s %*s %*s %" G_GUINT64_FORMAT " %n", &ino,
+                   &at) == 1 && line[at] == '/') {
+            path = g_strndup(line + at, strcspn(line + at, "\n"));
+            if (!is_page(path, ino)) {
+                g_clear_pointer(&path, g_free);
+            }
         }
     }
-    if (d) {
-        closedir(d);
+    free(line);
+    if (f) {
+        fclose(f);
     }
     return path;
 }

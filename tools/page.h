@@ -104,13 +104,12 @@ static inline const char *page_text(const void *snapshot)
 uint64_t page_now(void);
 
 /**
- * page_of_process: the ledger page that a process keeps open
+ * page_of_process: the ledger page that a process has mapped
  *
  * For those that were told by "-pulsar ledger=PATH" to keep it elsewhere.
  * Needs the right to look into the process.
  *
- * Returns: a path that opens it for as long as the process lives, or NULL
- * when it has none; to be freed by the caller.
+ * Returns: its file, or NULL when it has none; to be freed by the caller.
  */
 char *page_of_process(pid_t pid);
 

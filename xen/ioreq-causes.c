@@ -10,21 +10,15 @@
 #include "hw/xen/xen-hvm-common.h"
 #include "monitor/pulsar/ledger-glue.h"
 #include "ui/pulsar/display-touched.h"
+#include "cause-cache.h"
 #include "ioreq-causes.h"
 
-#define PORTS       65536
 #define PAGE_SHIFT_ 12
+#define FUNCTIONS   (1ULL << 63)    /* behind all pages */
 
-/* The causes of one device in one address space. */
-typedef struct Causes {
-    int read;
-    int write;
-    bool display; /* a VGA or the like: its access may change the screen */
-} Causes;
-
-static Causes *by_port[PORTS];     /* NULL: not looked up yet */
-static GHashTable *by_page;        /* page number -> Causes, of memory */
-static GHashTable *by_name;        /* "pio:ide" -> Causes; owns them */
+/* Of ports, of pages of memory and PCI functions, and of what is neither. */
+static PulsarCauseCache ports, pages;
+static PulsarCauseEntry other;
 static int bufioreq = -1;
 static unsigned int held_back;     /* buffered entries not yet counted */
 
@@ -49,45 +43,35 @@ static bool is_display(MemoryRegion *mr)
                     DEVICE_GET_CLASS(owner)->categories);
 }
 
-static Causes *causes_named(const char *kind, const char *device,
-                            PulsarCauseClass rd, PulsarCauseClass wr)
+static void name_causes(PulsarCauseEntry *e, const char *kind,
+                        const char *device, PulsarCauseClass rd,
+                        PulsarCauseClass wr)
 {
-    g_autofree char *key = g_strdup_printf("%s:%s", kind, device);
     g_autofree char *name_rd = g_strdup_printf("%s-read:%s", kind, device);
     g_autofree char *name_wr = g_strdup_printf("%s-write:%s", kind, device);
-    Causes *c;
 
-    if (!by_name) {
-        by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    }
-    c = g_hash_table_lookup(by_name, key);
-    if (!c) {
-        c = g_new0(Causes, 1);
-        c->read = pulsar_ledger_cause(pulsar_ledger_self(), rd, name_rd);
-        c->write = pulsar_ledger_cause(pulsar_ledger_self(), wr, name_wr);
-        g_hash_table_insert(by_name, g_steal_pointer(&key), c);
-    }
-    return c;
+    e->read = pulsar_ledger_cause(pulsar_ledger_self(), rd, name_rd);
+    e->write = pulsar_ledger_cause(pulsar_ledger_self(), wr, name_wr);
 }
 
-static Causes *causes_in(MemoryRegion *space, hwaddr addr, const char *kind,
-                         PulsarCauseClass rd, PulsarCauseClass wr)
+static void find_device(PulsarCauseEntry *e, MemoryRegion *space, hwaddr addr,
+                        const char *kind, PulsarCauseClass rd,
+                        PulsarCauseClass wr)
 {
     MemoryRegionSection section = memory_region_find(space, addr, 1);
-    Causes *c = causes_named(kind, device_name(section.mr), rd, wr);
 
-    c->display = is_display(section.mr);
+    name_causes(e, kind, device_name(section.mr), rd, wr);
+    e->display = is_display(section.mr);
     if (section.mr) {
         memory_region_unref(section.mr);
     }
-    return c;
 }
 
 /* The memory map has changed: what was looked up may be wrong. */
 static void forget_lookups(MemoryListener *listener)
 {
-    memset(by_port, 0, sizeof(by_port));
-    g_hash_table_remove_all(by_page);
+    pulsar_cause_cache_forget(&ports);
+    pulsar_cause_cache_forget(&pages);
 }
 
 static void begin_lookups(void)
@@ -101,48 +85,57 @@ static void begin_lookups(void)
         .commit = forget_lookups,
     };
 
-    by_page = g_hash_table_new(NULL, NULL);
     memory_listener_register(&io, &address_space_io);
     memory_listener_register(&memory, &address_space_memory);
 }
 
-static Causes *causes_of_port(hwaddr port)
+static PulsarCauseEntry *causes_of_port(uint16_t port)
 {
-    Causes **slot = &by_port[port % PORTS];
+    bool known;
+    PulsarCauseEntry *e = pulsar_cause_cache_find(&ports, port, &known);
 
-    if (!*slot) {
-        *slot = causes_in(get_system_io(), port % PORTS, "pio",
-                          PULSAR_CAUSE_PIO_READ, PULSAR_CAUSE_PIO_WRITE);
+    if (!known) {
+        find_device(e, get_system_io(), port, "pio", PULSAR_CAUSE_PIO_READ,
+                    PULSAR_CAUSE_PIO_WRITE);
     }
-    return *slot;
+    return e;
 }
 
-static Causes *causes_of_memory(hwaddr addr)
+static PulsarCauseEntry *causes_of_memory(hwaddr addr)
 {
-    gpointer page = GSIZE_TO_POINTER(addr >> PAGE_SHIFT_);
-    Causes *c = g_hash_table_lookup(by_page, page);
+    bool known;
+    PulsarCauseEntry *e = pulsar_cause_cache_find(&pages, addr >> PAGE_SHIFT_,
+                                                  &known);
 
-    if (!c) {
-        c = causes_in(get_system_memory(), addr, "mmio",
-                      PULSAR_CAUSE_MMIO_READ, PULSAR_CAUSE_MMIO_WRITE);
-        g_hash_table_insert(by_page, page, c);
+    if (!known) {
+        find_device(e, get_system_memory(), addr, "mmio",
+                    PULSAR_CAUSE_MMIO_READ, PULSAR_CAUSE_MMIO_WRITE);
     }
-    return c;
+    return e;
 }
 
-static Causes *causes_of_config(uint32_t sbdf)
+static PulsarCauseEntry *causes_of_config(uint32_t sbdf)
 {
+    bool known;
+    PulsarCauseEntry *e = pulsar_cause_cache_find(&pages, FUNCTIONS | sbdf,
+                                                  &known);
     char device[sizeof("00:00.0")];
 
-    snprintf(device, sizeof(device), "%02x:%02x.%x", PCI_BUS_NUM(sbdf) & 0xff,
-             PCI_SLOT(sbdf), PCI_FUNC(sbdf));
-    return causes_named("config", device, PULSAR_CAUSE_CONFIG_READ,
-                        PULSAR_CAUSE_CONFIG_WRITE);
+    if (!known) {
+        snprintf(device, sizeof(device), "%02x:%02x.%x",
+                 PCI_BUS_NUM(sbdf) & 0xff, PCI_SLOT(sbdf), PCI_FUNC(sbdf));
+        name_causes(e, "config", device, PULSAR_CAUSE_CONFIG_READ,
+                    PULSAR_CAUSE_CONFIG_WRITE);
+    }
+    return e;
 }
 
-static Causes *causes_of(const ioreq_t *req)
+static PulsarCauseEntry *causes_of(const ioreq_t *req)
 {
-    if (!by_page) {
+    static bool begun;
+
+    if (!begun) {
+        begun = true;
         begin_lookups();
     }
     switch (req->type) {
@@ -153,8 +146,12 @@ static Causes *causes_of(const ioreq_t *req)
     case IOREQ_TYPE_PCI_CONFIG:
         return causes_of_config(req->addr >> 32);
     default:
-        return causes_named("ioreq", "other", PULSAR_CAUSE_OTHER,
-                            PULSAR_CAUSE_OTHER);
+        if (!other.read) {
+            other.read = other.write =
+                pulsar_ledger_cause(pulsar_ledger_self(), PULSAR_CAUSE_OTHER,
+                                    "ioreq:other");
+        }
+        return &other;
     }
 }
 
@@ -167,7 +164,7 @@ void pulsar_notice_display(const ioreq_t *req)
 
 void pulsar_count_ioreq(const ioreq_t *req)
 {
-    Causes *c = causes_of(req);
+    PulsarCauseEntry *c = causes_of(req);
 
     pulsar_ledger_count(req->dir == IOREQ_READ ? c->read : c->write, 1);
 

@@ -10,6 +10,7 @@
 #include "hw/xen/xen.h"
 #include "system/system.h"
 #include "monitor/pulsar/ledger-glue.h"
+#include "monitor/pulsar/privileges.h"
 #include "gates.h"
 #include "launch.h"
 #include "options-glue.h"
@@ -88,6 +89,7 @@ static void open_ledger(void)
         path = g_strdup(pulsar_options_text(options, PULSAR_OPTION_LEDGER));
     } else {
         path = default_ledger_path();
+        owner.gone = pulsar_domain_gone; /* a folder of nothing but pages */
     }
     if (pulsar_ledger_open(path, &owner, &why)) {
         return;
@@ -97,6 +99,26 @@ static void open_ledger(void)
     }
     /* Nobody asked for it in so many words: the guest comes first. */
     warn_report("wakes are not shown to others: %s", why);
+}
+
+/*
+ * The page belongs to the process that serves the guest. With -daemonize that
+ * is a child which does not exist yet: it opens its page while it still may.
+ */
+static void open_ledger_late(Notifier *notifier, void *data)
+{
+    open_ledger();
+}
+
+static void arrange_ledger(void)
+{
+    static Notifier late = { .notify = open_ledger_late };
+
+    if (is_daemonized()) {
+        pulsar_privileges_end_add(&late);
+    } else {
+        open_ledger();
+    }
 }
 
 static void read_conf(void)
@@ -185,6 +207,6 @@ void pulsar_options_resolve(void)
     }
     pulsar_gates_init();
     if (xen_domid) {
-        open_ledger();
+        arrange_ledger();
     }
 }

@@ -34,4 +34,14 @@ bool pulsar_options_add_xenstore(PulsarOptions *o, unsigned domid,
 bool pulsar_options_set_running(const char *key, const char *value,
                                 PulsarOptionId *ret_id, Error **errp);
 
+/**
+ * pulsar_domain_gone: does xenstore know a domain no more?
+ * @domid: the domain
+ *
+ * Opens a connection of its own and closes it again. Any thread.
+ *
+ * Returns: false in doubt.
+ */
+bool pulsar_domain_gone(int domid);
+
 #endif /* PULSAR_OPTIONS_GLUE_H */

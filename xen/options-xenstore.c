@@ -115,3 +115,21 @@ bool pulsar_options_add_xenstore(PulsarOptions *o, unsigned domid,
     xs_close(xs);
     return ok;
 }
+
+bool pulsar_domain_gone(int domid)
+{
+    g_autofree char *home = g_strdup_printf("/local/domain/%d", domid);
+    struct xs_handle *xs = xs_open(0);
+    unsigned n;
+    char **nodes;
+    bool gone;
+
+    if (!xs) {
+        return false;
+    }
+    nodes = xs_directory(xs, XBT_NULL, home, &n);
+    gone = !nodes && errno == ENOENT;
+    free(nodes);
+    xs_close(xs);
+    return gone;
+}

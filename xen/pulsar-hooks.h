@@ -225,9 +225,21 @@ void pulsar_parse_option(const char *optarg);
  *
  * Called once, when the command line has been read whole and nothing has
  * been created: no chardev, no device, no thread, no dropped privilege.
- * Opens the ledger's page. Wrong input ends the process as above.
+ * Opens the ledger's page, unless the process is to become a daemon. Wrong
+ * input ends the process as above.
  */
 void pulsar_options_resolve(void);
+
+/**
+ * pulsar_os_setup_post: from os_setup_post() (os-posix.c)
+ *
+ * Called once, when everything has been created and the process that serves
+ * the guest exists, before root folder and user are changed (-run-with,
+ * -chroot, -runas) and before a daemon leaves its folder. Has our modules give
+ * up what must not survive; a daemon opens its ledger page. Other threads may
+ * run. May end the process with one sentence and exit 1.
+ */
+void pulsar_os_setup_post(void);
 
 /**
  * pulsar_launch_option: from qemu_init() (system/vl.c)

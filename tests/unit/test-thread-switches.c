@@ -150,10 +150,29 @@ static void test_no_folder(void **state)
     assert_int_equal(pulsar_threads_switches(-1, &t, 1), 0);
 }
 
+/* A thread knows about itself what the folder says of it. */
+static void test_self(void **state)
+{
+    int fd = open_dir("/proc/self/task");
+    PulsarLedgerThread before, t, after;
+
+    usleep(1); /* it slept at least once */
+    assert_true(pulsar_thread_switches_self(&before));
+    assert_int_equal(pulsar_threads_switches(fd, &t, 1) >= 1, 1);
+    assert_true(pulsar_thread_switches_self(&after));
+    assert_int_equal(before.tid, t.tid);
+    assert_string_equal(before.name, t.name);
+    assert_true(before.voluntary >= 1);
+    assert_in_range(t.voluntary, before.voluntary, after.voluntary);
+    assert_in_range(t.involuntary, before.involuntary, after.involuntary);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_own_threads),
+        cmocka_unit_test(test_self),
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_no_folder),
     };
