@@ -118,6 +118,27 @@ def test_hooks(box):
     flawed(box, 'each hook declared', 'xen/pulsar-hooks.h')
 
 
+def test_call_sites(box):
+    """check-patches finds a caller in the seam's comments that does not call"""
+    seam = ('/**\n * pulsar_line: from %s (%s)\n * @n: from nowhere() (x.c)\n'
+            ' *\n * And from() elsewhere() (y.c).\n */\nvoid pulsar_line();\n')
+    with open(os.path.join(box.source, 'pc.c'), 'a', encoding='utf-8') as f:
+        f.write('int\nfirst(int a,\n      int b)\n{\n    pulsar_line(1);\n}\n\n'
+                'void second(void)\n{\n    /* pulsar_line() */\n}\n\n'
+                'int third(void);\n')
+    for said, file in (('first()', 'pc.c'), ('a table', 'pc.c')):
+        box.write('xen/pulsar-hooks.h', seam % (said, file))
+        check(box).fine()
+    for said, file, word in (
+            ('second()', 'pc.c', 'does not call it'),
+            ('first() and\n * second()', 'pc.c', 'second()'),
+            ('third()', 'pc.c', 'no such function'),
+            ('first()', 'cpu.c', 'no patch changes'),
+            ('a table', 'cpu.c', 'no patch changes')):
+        box.write('xen/pulsar-hooks.h', seam % (said, file))
+        flawed(box, 'each caller', 'pulsar_line()', word)
+
+
 def test_order(box):
     """check-patches takes off what it put on, later patches first"""
     box.patches({'build/a.patch': patch(hunk(20, ['line 20'], ['one'])),
