@@ -502,10 +502,9 @@ static bool begin_page(int dir_fd, const char *tmp,
 bool pulsar_ledger_open(const char *path, const PulsarLedgerOwner *owner,
                         char **ret_why)
 {
-    g_autofree char *full = g_canonicalize_filename(path, NULL);
-    g_autofree char *base = g_path_get_basename(full);
+    g_autofree char *base = g_path_get_basename(path);
     g_autofree char *tmp = g_strdup_printf(".%s.%d", base, getpid());
-    int dir_fd = open_folder(full, ret_why);
+    int dir_fd = open_folder(path, ret_why);
     bool ok;
 
     if (dir_fd < 0) {
@@ -524,7 +523,7 @@ bool pulsar_ledger_open(const char *path, const PulsarLedgerOwner *owner,
         unlinkat(dir_fd, tmp, 0); /* the mapping is in use, and outlives it */
         ok = false;
     } else {
-        page_path = g_steal_pointer(&full);
+        page_path = g_strdup(path);
         page_pid = getpid();
         atexit(ledger_end);
     }

@@ -63,7 +63,7 @@ typedef struct PulsarLedgerOwner {
 
 /**
  * pulsar_ledger_open: keep the ledger where others can read it
- * @path: the file; its folder is made when missing. A file left by another
+ * @path: the file, absolute; its folder is made when missing. A file left by another
  *        process is replaced, never written to.
  * @owner: whose it is; copied
  * @ret_why: why not, to be freed by the caller; written only on failure

@@ -12,8 +12,7 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
 {
     if (running) {
         pulsar_ledger_set_state(pulsar_ledger_self(), PULSAR_LEDGER_RUNNING);
-    } else if (state == RUN_STATE_SHUTDOWN || state == RUN_STATE_SAVE_VM ||
-               state == RUN_STATE_POSTMIGRATE) {
+    } else if (state == RUN_STATE_SHUTDOWN) {
         pulsar_ledger_set_state(pulsar_ledger_self(), PULSAR_LEDGER_EXITED);
     }
 }

@@ -43,8 +43,8 @@ typedef enum PulsarCauseClass {
 } PulsarCauseClass;
 
 /*
- * Life of the process that owns the page. Who is killed from EXITED on was
- * not needed any more: its guest has ended or was saved, or it was leaving.
+ * Life of the process that owns the page. EXITED comes as soon as its guest
+ * has shut down, for who is killed then was not needed any more.
  */
 typedef enum PulsarLedgerState {
     PULSAR_LEDGER_STARTING = 1,
@@ -68,7 +68,7 @@ typedef struct PulsarLedgerCause {
     uint32_t reserved0;
     uint64_t wakes;                      /* wakes that this cause began */
     uint64_t events;                     /* times it was dispatched */
-    uint64_t last_ns;                    /* of the last one; in whole ms */
+    uint64_t last_ns;                    /* of the last one, in whole ms */
     uint64_t busy_ns;                    /* from its wakes until sleep again */
     uint64_t reserved1[2];
 } PulsarLedgerCause;
@@ -123,7 +123,7 @@ typedef struct PulsarLedgerHeader {
     uint32_t seq;
     uint32_t cause_count;
     uint32_t reserved1;
-    uint64_t last_ns;       /* of the last change; in whole ms */
+    uint64_t last_ns;       /* of the last change, in whole ms */
     uint64_t row_last;      /* index of the newest row, 0 for none */
     PulsarLedgerCounts total;
 

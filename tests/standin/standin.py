@@ -298,6 +298,14 @@ class Guest:
                 return first
         raise Failure(f'no PCI device of class {device_class:#x}')
 
+    def power_off(self):
+        """By PM1a control, as an operating system does it."""
+        pm = self.find_pci(0x068000)
+        self.config_write(pm, 0x40, 0xb001)
+        self.config_write(pm, 0x80, 1, 1)
+        self.outb(0xb004, 0x2000, 2)    # sleep type 0 with the enable bit: S5
+        self.run('wait-shutdown', 1, 5000)
+
     LFB = 0xf0000000
 
     def graphics(self, width=640, height=480):

@@ -69,12 +69,7 @@ def start_and_end(b):
     with b.machine() as m:
         with b.report.case('a power-off by the guest is told to Xen',
                            machine=m):
-            # PM1a control: sleep type 0 with the enable bit is S5.
-            pm = m.guest.find_pci(0x068000)
-            m.guest.config_write(pm, 0x40, 0xb001)
-            m.guest.config_write(pm, 0x80, 1, 1)
-            m.guest.outb(0xb004, 0x2000, 2)
-            m.guest.run('wait-shutdown', 1, 5000)
+            m.guest.power_off()
             expect(m.guest.stat()['reason'] == 0, 'it was no power-off')
 
 
