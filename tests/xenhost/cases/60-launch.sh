@@ -23,6 +23,10 @@ restricted_process() {
     readlink "/proc/$pid/root" | grep /qemu-root-
 }
 
+restricted_descriptors() {
+    depriv "$(dm_pid strict)"
+}
+
 # Opened before the privileges went, and written ever since.
 restricted_page() {
     ledger_grows strict 2 64 \
@@ -94,6 +98,7 @@ usb_as_asked() {
 
 check 'dm_restrict=1, acpi=0: a guest boots' restricted_guest
 check 'dm_restrict=1: its own user, its own root folder' restricted_process
+check 'dm_restrict=1: nothing open that it could misuse' restricted_descriptors
 check 'dm_restrict=1: its ledger page goes on' restricted_page
 check 'dm_restrict=1: options of a file' restricted_options
 check 'acpi=0, cirrus, a tablet and two serial ports' as_asked

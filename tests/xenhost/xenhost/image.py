@@ -63,7 +63,7 @@ GUEST_MODULES = ['xen-blkfront', 'xen-netfront', 'xen-kbdfront', 'uhci-hcd',
                  'usb-storage', 'uas', 'ahci', 'ata_piix', 'sd_mod', 'sr_mod',
                  'isofs', 'parport_pc', 'lp', 'psmouse', 'mousedev',
                  '8139cp', 'e1000', 'nvme', 'rtc-cmos', 'button']
-HELPERS = ['wakecount', 'rfb', 'ttytalk', 'gone']
+HELPERS = ['wakecount', 'rfb', 'ttytalk', 'gone', 'depriv']
 SECTOR = 512
 GRUB_SECTORS = 256
 
