@@ -122,6 +122,7 @@ endif
 # Installing: nothing is built or fetched here that "make" does not make.
 KEYMAPS = $(filter-out %.build,$(wildcard $(B)/src/pc-bios/keymaps/*))
 MANUALS := $(wildcard docs/man/*.[1-8])
+TMPFILES := $(wildcard packaging/tmpfiles.d/*.conf)
 D := $(DESTDIR)
 
 install: all
@@ -129,8 +130,6 @@ install: all
 	    $(D)$(libexecdir)/pulsar/qemu-system-i386
 	$(Q)install -d $(D)$(datadir)/pulsar/keymaps
 	$(Q)install -m 644 $(KEYMAPS) $(D)$(datadir)/pulsar/keymaps
-	$(Q)sed 's,@RUNDIR@,$(or $(runstatedir),/run)/pulsar,' packaging/tmpfiles.d/pulsar.conf \
-	    | install -D -m 644 /dev/stdin $(D)$(prefix)/lib/tmpfiles.d/pulsar.conf
 ifneq ($(TOOL_SOURCES),)
 	$(Q)install -D -m 755 $(B)/pulsar $(D)$(bindir)/pulsar
 ifneq ($(wildcard tools/completion/pulsar),)
@@ -138,9 +137,12 @@ ifneq ($(wildcard tools/completion/pulsar),)
 	    $(D)$(datadir)/bash-completion/completions/pulsar
 endif
 endif
-	$(Q)for page in $(MANUALS); do \
-	    to="$(D)$(mandir)/man$${page##*.}/$${page##*/}" && \
-	    install -D -m 644 $$page "$$to" && \
+	$(Q)for file in $(TMPFILES) $(MANUALS); do \
+	    case $$file in \
+	    docs/man/*) to="$(D)$(mandir)/man$${file##*.}/$${file##*/}";; \
+	    *) to="$(D)$(prefix)/lib/tmpfiles.d/$${file##*/}";; \
+	    esac && \
+	    install -D -m 644 $$file "$$to" && \
 	    sed -i 's|/run/pulsar|$(or $(runstatedir),/run)/pulsar|g' "$$to" || exit 1; \
 	done
 

@@ -347,13 +347,15 @@ def test_install(box):
               'int main(void) { puts(PULSAR_VERSION); return 0; }\n')
     box.write('docs/man/pulsar.1', '.TH x\nIt is in /run/pulsar.\n')
     box.write('tools/completion/pulsar', '')
+    box.write('packaging/tmpfiles.d/pulsar.conf', 'd /run/pulsar 0755 - -\n')
     box.configure('--prefix=/usr', '--libexecdir=/usr/lib/x',
                   '--runstatedir=/srv/run').fine()
     dest = os.path.join(box.top, 'dest')
     box.make('install', f'DESTDIR={dest}').fine()
     found = sorted(os.path.relpath(os.path.join(where, name), dest)
                    for where, _, names in os.walk(dest) for name in names)
-    assert found == ['usr/bin/pulsar', 'usr/lib/x/pulsar/qemu-system-i386',
+    assert found == ['usr/bin/pulsar', 'usr/lib/tmpfiles.d/pulsar.conf',
+                     'usr/lib/x/pulsar/qemu-system-i386',
                      'usr/share/bash-completion/completions/pulsar',
                      'usr/share/man/man1/pulsar.1',
                      'usr/share/pulsar/keymaps/en-us'], found
@@ -361,6 +363,8 @@ def test_install(box):
     assert printed == box.read('VERSION'), printed
     page = box.read(os.path.join(dest, 'usr/share/man/man1/pulsar.1'))
     assert page == '.TH x\nIt is in /srv/run/pulsar.\n', page
+    folder = box.read(os.path.join(dest, 'usr/lib/tmpfiles.d/pulsar.conf'))
+    assert folder == 'd /srv/run/pulsar 0755 - -\n', folder
 
 
 DIRS = '''#include <stdio.h>
