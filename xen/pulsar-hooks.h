@@ -6,7 +6,9 @@
  * pulsar_<upstream function>() is called from that upstream function; where
  * the name differs the comment says who calls it. Each comment tells when it
  * is called and what it may do. Unless said otherwise the caller is the main
- * loop's thread and holds the big QEMU lock (BQL).
+ * loop's thread and holds the big QEMU lock (BQL) and no other. Who holds more,
+ * or less, is told; xen/pulsar-context.h has the rule for calls back into
+ * upstream, and the check of it.
  */
 #ifndef PULSAR_HOOKS_H
 #define PULSAR_HOOKS_H
@@ -36,7 +38,8 @@ union pixman_image;
  * pulsar_main_loop_sleep: from os_host_main_loop_wait() (util/main-loop.c)
  * @timeout_ns: what the poll that follows is given; 0 does not sleep
  *
- * Called before the BQL is released for poll. Counts; may not block.
+ * Called before the BQL is released for poll; the default GMainContext is
+ * acquired. Counts; may not block.
  */
 void pulsar_main_loop_sleep(int64_t timeout_ns);
 
@@ -46,7 +49,7 @@ void pulsar_main_loop_sleep(int64_t timeout_ns);
  * @fds: GPollFD, what it was given to wait for and what it found
  *
  * Called when poll has returned and the BQL is held again, before anything
- * is dispatched. Counts; may not block.
+ * is dispatched; the default GMainContext is acquired. Counts; may not block.
  */
 void pulsar_main_loop_woken(int64_t timeout_ns, const GArray *fds);
 
@@ -65,7 +68,8 @@ void pulsar_timerlist_run_timers(QEMUTimerCB *cb);
  * (util/aio-posix.c)
  * @fn: the read or write handler that is called next
  *
- * Any thread with an AioContext. Counts; may not block.
+ * Any thread with an AioContext, whose list_lock is counted; also inside
+ * aio_poll(). With the BQL in the main thread only. Counts; may not block.
  */
 void pulsar_aio_dispatch_handler(void *fn);
 
@@ -73,7 +77,8 @@ void pulsar_aio_dispatch_handler(void *fn);
  * pulsar_aio_bh_call: from aio_bh_call() (util/async.c)
  * @name: name of the bottom half that is run next; a constant string
  *
- * Any thread with an AioContext. Counts; may not block.
+ * Any thread with an AioContext, whose list_lock may be counted; also inside
+ * aio_poll(). With the BQL in the main thread only. Counts; may not block.
  */
 void pulsar_aio_bh_call(const char *name);
 
@@ -82,7 +87,8 @@ void pulsar_aio_bh_call(const char *name);
  * qio_channel_fd_pair_source_dispatch() (io/channel-watch.c)
  * @name: the channel's name, or NULL
  *
- * Any thread with a GMainContext. Counts; may not block.
+ * Any thread with a GMainContext, which it has acquired. With the BQL in the
+ * main thread only. Counts; may not block.
  */
 void pulsar_qio_channel_dispatch(const char *name);
 
@@ -90,7 +96,8 @@ void pulsar_qio_channel_dispatch(const char *name);
  * pulsar_monitor_qmp_dispatch: from monitor_qmp_dispatch() (monitor/qmp.c)
  * @chr: the chardev of the monitor whose command is executed next
  *
- * Main loop thread, or the monitors' I/O thread for an out-of-band command.
+ * Main loop thread, in the dispatcher's coroutine; or the monitors' I/O thread
+ * without the BQL for an out-of-band command. No monitor's lock is held.
  * Counts; may not block.
  */
 void pulsar_monitor_qmp_dispatch(struct Chardev *chr);
@@ -126,7 +133,8 @@ void pulsar_xen_device_bind_event_channel(struct XenDevice *xendev,
  * pulsar_xen_device_event: from xen_device_event() (hw/xen/xen-bus.c)
  * @channel: the event channel on which the guest's front end has called
  *
- * The thread that serves the back end. Counts; may not block.
+ * The thread that serves the back end, without the BQL when that is an
+ * I/O thread. Counts; may not block.
  */
 void pulsar_xen_device_event(const void *channel);
 
@@ -144,7 +152,8 @@ void pulsar_xen_pv_evtchn_event(const char *name);
  * @name: name of the drive whose request is done, empty when it has none
  * @bs: what the drive's data come from, or NULL for an empty drive
  *
- * The drive's thread. Counts; may not block.
+ * The drive's thread, without the BQL when that is an I/O thread; also inside
+ * aio_poll(). Counts; may not block.
  */
 void pulsar_blk_aio_complete(const char *name, struct BlockDriverState *bs);
 
@@ -152,6 +161,8 @@ void pulsar_blk_aio_complete(const char *name, struct BlockDriverState *bs);
  * hmp_info_wakeups: from the table of HMP commands (hmp-commands-info.hx)
  * @mon: the monitor to print to
  * @qdict: the command's arguments; it has none
+ *
+ * Main loop thread, no monitor's lock held.
  *
  * "info wakeups": prints what QMP query-wakeups tells.
  */
@@ -175,9 +186,9 @@ void pulsar_xen_hvm_init_pc(const void *shared_page);
  * pulsar_cpu_get_ioreq: from cpu_get_ioreq() (hw/xen/xen-hvm-common.c)
  * @state: the ioreq server
  *
- * Called when the pending event channel is the buffered ring's, in place of
- * upstream's timer. Decides whether the port is unmasked at once or polled
- * for a while; the caller then drains the ring.
+ * Called by the main loop itself when the pending event channel is the
+ * buffered ring's, in place of upstream's timer. Decides whether the port is
+ * unmasked at once or polled for a while; the caller then drains the ring.
  */
 void pulsar_cpu_get_ioreq(struct XenIOState *state);
 
@@ -189,8 +200,9 @@ void pulsar_cpu_get_ioreq(struct XenIOState *state);
  *
  * Called after every event channel event, before a synchronous request is
  * served, for a guest's buffered writes come before its later requests.
- * Takes at most one ring of entries; what is left is continued by the main
- * loop.
+ * Called by the main loop itself. Takes at most one ring of entries; what is
+ * left is continued by the main loop, and taken when the machine stops. A
+ * handler that comes back here finds nothing.
  *
  * Returns: the number of ring slots taken.
  */
@@ -203,9 +215,9 @@ unsigned int pulsar_handle_buffered_iopage(struct XenIOState *state,
  * @req: a private copy of the guest's request
  * @handler: upstream's handle_ioreq()
  *
- * Called in place of handle_ioreq() for a synchronous request. Counts it by
- * device. A request that upstream would abort for (sizes, types and counts
- * that Xen never sends) is answered with all ones and logged instead.
+ * Called by the main loop itself in place of handle_ioreq() for a synchronous
+ * request. Counts it by device. A request that upstream would abort for
+ * (sizes, types and counts that Xen never sends) is answered with all ones and logged instead.
  */
 void pulsar_handle_ioreq(struct XenIOState *state, struct ioreq *req,
                          PulsarIoreqHandler *handler);
@@ -273,7 +285,11 @@ bool pulsar_xen_be_get_xendev(const char *type, int dev);
  * @ioc: its master; NULL when the pty could not be opened
  *
  * Called instead of arming the timer that polls for somebody to attach.
- * Opens the other side and waits for somebody to type.
+ * When the front end acts on somebody's coming, waits for that by inotify;
+ * else opens the other side and waits for somebody to type. Sends no event.
+ *
+ * Any context that may send the chardev's events; for a chardev of the
+ * monitors' I/O thread that thread without the BQL, and nothing is done.
  *
  * Returns: true when that will be an event (then no timer is needed); false
  * when upstream's timer has to do.
@@ -285,7 +301,8 @@ bool pulsar_pty_chr_rearm_timer(struct Chardev *chr, struct QIOChannel *ioc);
  * (chardev/char-pty.c)
  * @chr: the pty that is about to be polled
  *
- * Closes our own open end, for upstream takes it for somebody attached.
+ * Closes our own open end, for upstream takes it for somebody attached. The
+ * caller and its locks are those of pulsar_pty_chr_rearm_timer().
  */
 void pulsar_pty_chr_update_read_handler(struct Chardev *chr);
 
@@ -294,7 +311,11 @@ void pulsar_pty_chr_update_read_handler(struct Chardev *chr);
  * @chr: a pty that is not connected, to which the guest writes
  *
  * Finds out whether somebody has attached who has not typed; if so the pty
- * is connected.
+ * is connected soon, by the main loop.
+ *
+ * Any thread, with or without the BQL; @chr's chr_write_lock is held, and
+ * whatever its front end holds that writes, as a monitor's mon_lock. No event
+ * may be sent.
  *
  * Returns: true when nobody is there, and what the guest writes is dropped.
  */
@@ -305,7 +326,7 @@ bool pulsar_char_pty_chr_write(struct Chardev *chr);
  * @chr: the pty that goes away; its master is still open
  *
  * Releases what pulsar_pty_chr_rearm_timer() set up. May be called for a
- * pty that never had anything set up.
+ * pty that never had anything set up. Also inside aio_poll().
  */
 void pulsar_char_pty_finalize(struct Chardev *chr);
 
@@ -314,7 +335,8 @@ void pulsar_char_pty_finalize(struct Chardev *chr);
  * (hw/rtc/mc146818rtc.c)
  * @update_timer: the clock's once-a-second timer
  *
- * Called whenever upstream would (re)program it. Under Xen the hypervisor
+ * Called whenever upstream would (re)program it, also from inside a guest's
+ * access and while a state is loaded. Under Xen the hypervisor
  * emulates this clock and no guest access reaches ours: the timer is
  * stopped.
  *
@@ -346,9 +368,9 @@ void pulsar_uhci_exit(struct UHCIState *s);
  * pulsar_uhci_port_read: from uhci_port_read() (hw/usb/hcd-uhci.c)
  * @s: the controller
  *
- * Called before a register is read. While the frames rest, brings them to
- * the present: the frame number and the status are right then. May run
- * frames, raise the interrupt and program the frame timer.
+ * Called inside a guest's access, before a register is read. While the
+ * frames rest, brings them to the present: the frame number and the status are
+ * right then. May run frames, raise the interrupt and program the frame timer.
  */
 void pulsar_uhci_port_read(struct UHCIState *s);
 
@@ -358,8 +380,8 @@ void pulsar_uhci_port_read(struct UHCIState *s);
  * @addr: the register
  * @val: what will be written
  *
- * Called before a register is written. Does what pulsar_uhci_port_read()
- * does; a write that changes something also ends the rest.
+ * Called inside a guest's access, before a register is written. Does what
+ * pulsar_uhci_port_read() does; a write that changes something also ends the rest.
  */
 void pulsar_uhci_port_write(struct UHCIState *s, uint64_t addr, uint64_t val);
 
@@ -368,7 +390,8 @@ void pulsar_uhci_port_write(struct UHCIState *s, uint64_t addr, uint64_t val);
  * @s: the controller
  * @packet: a packet that the device has done with: carried out or refused
  *
- * Called before the result is written to guest memory. Takes note.
+ * Called inside a frame, before the result is written to guest memory. Takes
+ * note.
  */
 void pulsar_uhci_handle_td(struct UHCIState *s, struct USBPacket *packet);
 
@@ -377,7 +400,8 @@ void pulsar_uhci_handle_td(struct UHCIState *s, struct USBPacket *packet);
  * (hw/usb/hcd-uhci.c)
  * @s: the controller of a packet that was pending and is done
  *
- * Ends the rest: programs the frame timer for the next frame.
+ * Called from inside the device that is done, which may be anywhere in
+ * aio_poll(). Ends the rest: programs the frame timer for the next frame.
  */
 void pulsar_uhci_async_complete(struct UHCIState *s);
 
@@ -409,7 +433,9 @@ int64_t pulsar_uhci_frame_timer_next(struct UHCIState *s, int64_t next);
  * pulsar_usb_wakeup: from usb_wakeup() (hw/usb/core.c)
  * @ep: an endpoint that has data
  *
- * Ends the rest of the UHCI controllers that may have to do with it.
+ * Called from inside the device, which may be in a viewer's input, a packet
+ * or anywhere in aio_poll(). Ends the rest of the UHCI controllers that may
+ * have to do with it; calls nothing back.
  */
 void pulsar_usb_wakeup(struct USBEndpoint *ep);
 
@@ -418,6 +444,8 @@ void pulsar_usb_wakeup(struct USBEndpoint *ep);
  * @s: the controller
  * @now: the present time
  * @next: when upstream would have its next tick
+ *
+ * Called in a bottom half that aio_poll() may run inside something else.
  *
  * Returns: when the next tick shall be: later when the controller has
  * stepped down as far as upstream goes, earlier when the guest wants an
@@ -430,7 +458,8 @@ int64_t pulsar_ehci_work_bh(struct EHCIState *s, int64_t now, int64_t next);
  * @s: the controller
  * @addr: the register
  *
- * Called before a register is read. For the frame index, has upstream do the
+ * Called inside a guest's access, before a register is read. For the frame
+ * index, has upstream do the
  * frames that are due, which brings it to the present.
  */
 void pulsar_ehci_opreg_read(struct EHCIState *s, uint64_t addr);
@@ -451,8 +480,8 @@ void pulsar_ehci_vm_state_change(struct EHCIState *s);
  * pulsar_gui_setup_refresh: from gui_setup_refresh() (ui/console.c)
  * @dcl: a display listener that has a refresh callback
  *
- * Called for each listener when the refresh timer is set up or torn down, with
- * the BQL.
+ * Called for each listener when the refresh timer is set up or torn down;
+ * the list of listeners is being walked. Changes nothing.
  *
  * Returns: whether @dcl needs it now: false for a display of VNC or SPICE
  * that no client has asked for a picture of.
@@ -463,7 +492,8 @@ bool pulsar_gui_setup_refresh(struct DisplayChangeListener *dcl);
  * pulsar_vnc_disconnect_start: from vnc_disconnect_start() (ui/vnc.c)
  * @vd: a display of which a client is about to be dropped
  *
- * Makes the refresh due at once, for that is what drops the client.
+ * Called from inside a read or write of the client. Makes the refresh due at
+ * once, for that is what drops the client.
  */
 void pulsar_vnc_disconnect_start(struct VncDisplay *vd);
 
@@ -471,8 +501,8 @@ void pulsar_vnc_disconnect_start(struct VncDisplay *vd);
  * pulsar_vnc_disconnect_finish: from vnc_disconnect_finish() (ui/vnc.c)
  * @vs: the client that has just been taken off its display's list
  *
- * Called with the BQL and the client's output lock. Forgets it, and stops
- * the refresh timer after the last client.
+ * @vs's output_mutex is held. Forgets it, and stops the refresh timer after
+ * the last client.
  */
 void pulsar_vnc_disconnect_finish(struct VncState *vs);
 
@@ -483,7 +513,8 @@ void pulsar_vnc_disconnect_finish(struct VncState *vs);
  * @incremental: it wants changes only
  * @x, @y, @w, @h: the area it asks for, in pixels
  *
- * Makes the refresh due at once when the client has something to get: a full
+ * Called from inside the client's read handler. Makes the refresh due at once
+ * when the client has something to get: a full
  * frame, another area than before, or changes that it has not been sent.
  */
 void pulsar_framebuffer_update_request(struct VncState *vs, int incremental,
@@ -494,7 +525,8 @@ void pulsar_framebuffer_update_request(struct VncState *vs, int incremental,
  * @vd: a display with clients that has just been refreshed
  * @changed: something was sent to a client
  *
- * Sets the display's refresh interval; upstream bounds it.
+ * Called inside the display's refresh, its lock no longer held. Sets the
+ * refresh interval; upstream bounds it.
  */
 void pulsar_vnc_refresh(struct VncDisplay *vd, bool changed);
 
@@ -502,8 +534,8 @@ void pulsar_vnc_refresh(struct VncDisplay *vd, bool changed);
  * pulsar_vga_draw_text: from vga_draw_text() (hw/display/vga.c)
  * @cursor_visible: the phase of the blinking text cursor
  *
- * Called when the cursor is due to blink. When nothing has happened for a
- * while the cursor stays on, or a viewer would be sent its blinking for ever.
+ * Called inside the display's refresh when the cursor is due to blink. When
+ * nothing has happened for a while the cursor stays on, or a viewer would be sent its blinking for ever.
  *
  * Returns: whether to go on blinking.
  */
@@ -514,7 +546,8 @@ bool pulsar_vga_draw_text(bool *cursor_visible);
  * (ui/console.c)
  * @dcl: a display listener that is to be refreshed more often from now on
  *
- * Called, with the BQL, for what a viewer does, among others. A display that
+ * Called for a viewer's key or pointer, among others, also inside a refresh;
+ * no display's lock is held. A display that
  * rests by the option vnc_idle is refreshed again.
  */
 void pulsar_update_displaychangelistener(struct DisplayChangeListener *dcl);
@@ -560,6 +593,8 @@ void pulsar_qemu_spice_display_refresh(struct DisplayChangeListener *dcl,
  * @width, @height: in pixels
  * @linesize: in bytes
  * @errp: set when there is no memory
+ *
+ * Called also inside a guest's access or a refresh.
  */
 bool pulsar_create_displaysurface_from(union pixman_image **image, int *handle,
                                        const char *name, int format,
@@ -669,7 +704,7 @@ bool pulsar_qmp_get_blk(const char *name, Error **errp);
  * @section: the name of the section that begins
  * @known: there is something here that can read it
  *
- * Called for each section before it is read.
+ * Called for each section before it is read, perhaps in a coroutine.
  *
  * Returns: true when the state must not be loaded; why has been reported.
  */
