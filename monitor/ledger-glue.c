@@ -125,6 +125,8 @@ static const struct {
     { "thread_pool_completion_bh", "block:thread-pool" },
     { "vnc_jobs_bh", "vnc:client" },
     { "pty_typed", "chardev:pty" },
+    { "pty_look", "chardev:pty" },
+    { "inotify_readable", "chardev:pty" },
 };
 
 static void cause_name(char *ret, size_t size, const char *prefix,

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -1021,6 +1022,14 @@ int ioctl(int fd, unsigned long request, ...)
         return -1;
     }
     return next(fd, request, argument);
+}
+
+int inotify_init1(int flags)
+{
+    if (shared && failing(SI_inotify_init1)) {
+        return -1;
+    }
+    return syscall(SYS_inotify_init1, flags);
 }
 
 /* ---- the main loop's sleep, counted ----------------------------------- */

@@ -98,7 +98,8 @@
     X(xengnttab_grant_copy)                             \
     X(xengnttab_set_max_grants)                         \
     X(xentoolcore_restrict_all)                         \
-    X(tiocgptpeer)
+    X(tiocgptpeer)                                      \
+    X(inotify_init1)
 
 enum si_call {
 #define SI_ENUM(name) SI_##name,

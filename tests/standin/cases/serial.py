@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A serial port on a pty: silent while nobody is there, prompt if so."""
 
+import errno
+import os
 import time
 
 from standin import Terminal, expect, settle, xl_command
@@ -131,6 +133,101 @@ def come_and_gone(b):
                 expect(got == 0x61 + i, f'{got:#x} arrived')
         with b.report.case('and then: silence', 'fails', m):
             expect(settle([m.pid], 4, 10), 'it went on running')
+
+
+def hears(m):
+    """Whether the guest has been told that somebody has its port open."""
+    return 'port 1, guest off, host on' in m.qmp().hmp('info qtree')
+
+
+def wait_until(condition, what, seconds=2):
+    end = time.monotonic() + seconds
+    while not condition():
+        expect(time.monotonic() < end, f'{what} after {seconds} s')
+        time.sleep(0.02)
+
+
+@group(alone=False)
+def monitor_on_serial(b):
+    with b.machine(xl_command(serial='mon:pty')) as m, \
+            b.report.case('who attaches to a serial port with a monitor on '
+                          'it and only looks hangs nothing', machine=m):
+        path = m.pty('serial0-base')
+        with Terminal(path) as terminal:
+            terminal.type(b'\x01c')
+            expect(b'(qemu)' in terminal.read(4000, 1), 'no prompt')
+        time.sleep(0.3)
+        m.qmp().execute('query-status')
+        with Terminal(path) as terminal:
+            m.guest.outb(DATA, ord('!'))
+            expect(m.guest.inb(LSR) & 0x60 == 0x60, 'the UART is not itself')
+            m.qmp().execute('query-status')
+            terminal.type(b'\x01c')
+            terminal.read(4000, 0.5)
+            m.guest.outb(DATA, ord('?'))
+            expect(b'?' in terminal.read(1, 2), 'what is written is lost')
+        settle([m.pid], 0.3, 2)
+        for byte in b'nobody':
+            m.guest.outb(DATA, byte)
+        m.qmp().execute('query-status')
+
+
+@group(alone=False)
+def monitor_on_pty(b):
+    with b.machine(xl_command(extra=('-monitor', 'pty'))) as m:
+        path = m.pty('compat_monitor0')
+        with b.report.case('a monitor on a pty greets who only looks, each '
+                           'time', machine=m):
+            for _ in range(3):
+                with Terminal(path) as terminal:
+                    got = terminal.read(4000, 1.5)
+                    expect(b'(qemu)' in got, f'it printed {got!r}')
+                time.sleep(0.3)
+        with b.report.case('a command by somebody who has gone already is '
+                           'no trouble', machine=m):
+            for _ in range(5):
+                with Terminal(path) as terminal:
+                    terminal.type(b'info qtree\n')
+                m.qmp().execute('query-status')
+        with b.report.case('a monitor on a pty, nobody there: silence',
+                           'fails', m):
+            expect(settle([m.pid], 4, 10), 'it went on running')
+
+
+CHANNEL = ('-chardev', 'pty,id=channel', '-device', 'virtio-serial-pci',
+           '-device', 'virtserialport,chardev=channel,id=port')
+
+
+@group(alone=False)
+def virtio_port(b):
+    """What Linux' virtio console and a guest agent wait for."""
+    with b.machine(xl_command(extra=CHANNEL)) as m:
+        with b.report.case('a port of virtio-serial, nobody there: silence',
+                           'fails', m):
+            expect(settle([m.pid], 4, 10), 'it went on running')
+        with b.report.case('a port of virtio-serial hears of somebody who '
+                           'only listens', machine=m):
+            expect(not hears(m), 'nobody is there')
+            with Terminal(m.pty('channel')):
+                wait_until(lambda: hears(m), 'it has not heard')
+    with b.machine(command=None) as m, \
+            b.report.case('no inotify instance is left: the port hears all '
+                          'the same, and the log says it is polled', 'fails',
+                          m):
+        m.guest.run('fault', 'inotify_init1', 0, 1000, errno.EMFILE)
+        m.start(xl_command(extra=CHANNEL))
+        with Terminal(m.pty('channel')):
+            wait_until(lambda: hears(m), 'it has not heard', 3)
+        expect(m.output().count('polling it every second') == 1,
+               'the log does not say once that the pty is polled')
+    with b.machine(command=None) as m, \
+            b.report.case('a UART needs no inotify instance', 'fails', m):
+        m.start(xl_command())
+        links = [os.readlink(f'/proc/{m.pid}/fd/{fd}')
+                 for fd in os.listdir(f'/proc/{m.pid}/fd')]
+        expect('anon_inode:inotify' not in links, f'{links}')
+        settle([m.pid], 2, 5)
+        expect(settle([m.pid], 2, 3), 'it went on running')
 
 
 @group(alone=False)
