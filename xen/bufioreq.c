@@ -10,8 +10,10 @@
 #include "qemu/main-loop.h"
 #include "hw/xen/xen-hvm-common.h"
 #include "monitor/pulsar/ledger-glue.h"
+#include "system/runstate.h"
 #include "bufring.h"
 #include "ioreq-causes.h"
+#include "pulsar-context.h"
 #include "pulsar-hooks.h"
 #include "trace.h"
 
@@ -22,6 +24,7 @@ static struct {
     PulsarBufpace pace;
     QEMUTimer *tick;     /* runs only while the stream lasts */
     QEMUBH *more;        /* goes on where one pass had to stop */
+    bool walking;        /* a walk is under way, perhaps further up the stack */
     bool own_event;      /* the event being served is the ring's own */
     bool broken;         /* given up: see pulsar_bufring_next() */
     bool complained;
@@ -69,9 +72,20 @@ static unsigned int drain(unsigned int *ret_entries, bool *ret_left)
 
     *ret_entries = 0;
     *ret_left = false;
+    /*
+     * A handler that came back here (it waited for a disk, or stopped the
+     * machine) would be given its own entry once more. Whoever called it
+     * takes the rest.
+     */
+    if (ring.walking) {
+        return 0;
+    }
+    pulsar_assert_may_call_back();
+    ring.walking = true;
     while (!ring.broken && looks++ < IOREQ_BUFFER_SLOT_NUM) {
         switch (pulsar_bufring_next(page, &entry, &why)) {
         case PULSAR_BUFRING_EMPTY:
+            ring.walking = false;
             return slots;
         case PULSAR_BUFRING_ENTRY:
             serve_entry(&entry);
@@ -92,6 +106,7 @@ static unsigned int drain(unsigned int *ret_entries, bool *ret_left)
             break;
         }
     }
+    ring.walking = false;
     *ret_left = !ring.broken;
     return slots;
 }
@@ -113,6 +128,7 @@ static unsigned int drain_and_continue(void)
 
 static void ring_more(void *opaque)
 {
+    pulsar_assert_main_loop();
     drain_and_continue();
 }
 
@@ -142,12 +158,27 @@ static void ring_tick(void *opaque)
     }
 }
 
+/*
+ * What the guest wrote before the machine stopped belongs to the state that
+ * may be saved then. Upstream has told Xen to send nothing more.
+ */
+static void ring_machine_stops(void *opaque, bool running, RunState state)
+{
+    if (!running && ring.handler) {
+        drain_and_continue();
+    }
+}
+
 static void ring_setup(XenIOState *state)
 {
     if (!ring.state) {
         ring.state = state;
+        /* When the machine stops the lowest priority comes last. */
+        qemu_add_vm_change_state_handler_prio(ring_machine_stops, NULL,
+                                              INT_MIN);
         ring.tick = timer_new_ns(QEMU_CLOCK_REALTIME, ring_tick, NULL);
-        ring.more = qemu_bh_new(ring_more, NULL);
+        /* Not of qemu_bh_new(): whoever waits for a disk would run it. */
+        ring.more = aio_bh_new(iohandler_get_aio_context(), ring_more, NULL);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "hw/xen/xen-hvm-common.h"
 #include "ioreq-causes.h"
 #include "ioreq-check.h"
+#include "pulsar-context.h"
 #include "pulsar-hooks.h"
 #include "trace.h"
 
@@ -59,6 +60,7 @@ void pulsar_handle_ioreq(XenIOState *state, ioreq_t *req,
     const char *fault = pulsar_ioreq_fault(
         req, req->type == IOREQ_TYPE_VMWARE_PORT && have_vmport());
 
+    pulsar_assert_main_loop();
     pulsar_count_ioreq(req);
     if (fault) {
         refuse(req, fault);

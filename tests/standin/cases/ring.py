@@ -3,12 +3,15 @@
 
 import json
 import os
+import select
 import signal
+import struct
 import time
 
 from standin import Failure, Guest, cpu_seconds, expect, settle, xl_command
 
-from . import group
+from . import group, ours
+from .state import save
 
 PIO, COPY, VMPORT, CONFIG, TIMEOFFSET, INVALIDATE = 0, 1, 3, 2, 7, 8
 SCRATCH = 0x3ff         # COM1's scratch register: keeps what it is given
@@ -68,6 +71,86 @@ def stream(b):
         with b.report.case('after a stream the device model sleeps',
                            'fails', m):
             expect(settle([m.pid], 2, 6), 'it goes on waking')
+
+
+@group()
+def saved_in_a_stream(b):
+    """xl pauses the guest, stops the machine and saves; the ring is not in
+    the state, and ends with the device model."""
+    with b.machine() as m, \
+            b.report.case('what a stream has left in the ring is in the '
+                          'saved state', 'either', m):
+        for turn in range(3):
+            for i in range(60):
+                m.guest.buffered(SCRATCH, turn * 64 + i + 1)
+            path = save(m)
+            stat = m.guest.stat()
+            left = stat['write_pointer'] - stat['read_pointer']
+            expect(left == 0, f'{left} writes were left in the ring')
+            m.restart(m.binary, xl_command(incoming=path))
+            m.qmp().execute('query-status')
+            got = m.guest.inb(SCRATCH)
+            expect(got == turn * 64 + 60,
+                   f'the register has {got:#x} after the restore')
+
+
+# The bus master of PIIX' IDE, and where its descriptor table is put.
+BMDMA, TABLE, BUFFER = 0xc000, 0x10000, 0x20000
+
+
+def drains(m):
+    """How often the device model has looked into the ring."""
+    return m.output().count('pulsar_bufioreq_drain')
+
+
+@group()
+@ours
+def nested(b):
+    """A driver that gives up a transfer stops the bus master, and QEMU waits
+    for the disk inside that very access."""
+    disk = ('-blockdev', 'driver=null-co,node-name=slow,size=67108864,'
+                         'latency-ns=1500000000',
+            '-device', 'ide-hd,drive=slow,bus=ide.0,unit=0',
+            '-trace', 'pulsar_bufioreq_drain')
+    with b.machine(xl_command(extra=disk)) as m:
+        g, helper = m.guest, Guest(m.folder)
+        try:
+            with b.report.case('the ring is not served from inside a device '
+                               'that waits for its disk', machine=m):
+                bdf = g.find_pci(0x010180)
+                g.config_write(bdf, 0x20, BMDMA)
+                g.config_write(bdf, 4, 5, 2)
+                g.poke(TABLE, struct.pack('<II', BUFFER, 512 | 1 << 31))
+                for port, value in ((0x1f6, 0xe0), (0x1f2, 1), (0x1f3, 0),
+                                    (0x1f4, 0), (0x1f5, 0), (0x1f7, 0xc8)):
+                    g.outb(port, value)
+                g.outb(BMDMA + 4, TABLE, 4)
+                settle([m.pid], 0.2, 1)
+                first = g.stat()['read_pointer']
+                for i in range(511):
+                    g.run('ring-slot', (first + i) % 511,
+                          slot(PIO, 0, SCRATCH, i & 0xff))
+                g.outb(BMDMA, 9)
+                before = drains(m)
+                g.run('ring-pointers', first, first + 511)
+                helper.send('out', 1, 1, BMDMA, 8)
+                end = time.monotonic() + 1
+                while g.stat()['read_pointer'] != first + 511:
+                    expect(time.monotonic() < end, 'the ring is not served')
+                time.sleep(0.3)
+                expect(drains(m) == before + 1,
+                       f'{drains(m) - before} looks into the ring')
+                expect(helper_waits(helper), 'the access did not wait')
+                helper.finish()
+                expect(g.inb(SCRATCH) == 510 & 0xff, 'the wrong write came '
+                                                     'last')
+        finally:
+            helper.close()
+
+
+def helper_waits(helper):
+    """Whether the command that was sent has no answer yet."""
+    return not select.select([helper.process.stdout], [], [], 0)[0]
 
 
 @group()
