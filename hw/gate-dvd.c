@@ -73,7 +73,8 @@ static void take_away(DeviceState *dev)
 
     *(second ? &bus->slave : &bus->master) = NULL;
     bus->ifs[second].blk = NULL;
-    aio_bh_schedule_oneshot(qemu_get_aio_context(), delete_drive, drive);
+    /* Not in a context that whoever waits for a disk polls. */
+    aio_bh_schedule_oneshot(iohandler_get_aio_context(), delete_drive, drive);
 }
 
 static int collect_cd(Object *obj, void *opaque)

@@ -21,6 +21,7 @@
 #include "qobject/qdict.h"
 #include "system/runstate.h"
 #include "hw/xen/pulsar/gates.h"
+#include "hw/xen/pulsar/pulsar-context.h"
 #include "hw/xen/pulsar/pulsar-hooks.h"
 #include "ui/pulsar/viewers.h"
 
@@ -281,6 +282,7 @@ static void follow_viewers(void)
 
 static void viewers_changed(Notifier *n, void *data)
 {
+    pulsar_assert_main_loop();
     follow_viewers();
 }
 

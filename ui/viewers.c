@@ -12,7 +12,10 @@ static NotifierList notifiers = NOTIFIER_LIST_INITIALIZER(notifiers);
 static GHashTable *viewers;     /* a set of clients */
 static bool telling;
 
-/* In the main loop, whatever thread a client was noticed in. */
+/*
+ * In the main loop, whatever thread and whatever handler a client was noticed
+ * in, and in no context that whoever waits for a disk polls.
+ */
 static void viewers_tell(void *opaque)
 {
     telling = false;
@@ -40,6 +43,7 @@ void pulsar_viewers_set(const void *client, bool looks)
     if ((looks ? g_hash_table_add(viewers, (void *)client)
                : g_hash_table_remove(viewers, client)) && !telling) {
         telling = true;
-        aio_bh_schedule_oneshot(qemu_get_aio_context(), viewers_tell, NULL);
+        aio_bh_schedule_oneshot(iohandler_get_aio_context(), viewers_tell,
+                                NULL);
     }
 }
