@@ -93,6 +93,11 @@ const Advice advice_table[] = {
         .value = "false",
     },
     {
+        .patterns = "*virtio-serial* *virtserial* *virtconsole*",
+        .words = "The guest talks on a virtio serial port, or somebody talks "
+                 "to it there.",
+    },
+    {
         .patterns = "pio-*:*serial* mmio-*:*serial* timer:serial* "
                     "timer:fifo_timeout_int timer:*pty* fd:*pty* "
                     "chardev:* fd:chardev-*serial* bh:*serial*",
@@ -187,6 +192,91 @@ const Advice advice_table[] = {
     {
         .patterns = "timer:*cursor*",
         .words = "A cursor blinks on a text console of the device model.",
+    },
+    {
+        .patterns = "*i8042* *pckbd* *ps2* *vmmouse* *vmport*",
+        .words = "The guest looks at its keyboard and mouse (PS/2) again and "
+                 "again, as firmware, a boot menu or a shell of it does.",
+        .otherwise = "Let the guest start its operating system, which waits "
+                     "for an interrupt.",
+    },
+    {
+        .patterns = "*virtio-input* *virtio-keyboard* *virtio-mouse* "
+                    "*virtio-tablet* *virtio-multitouch* *-kbd",
+        .words = "The guest works with an emulated keyboard, mouse or tablet.",
+    },
+    {
+        .patterns = "*tpm*",
+        .words = "The guest works with its TPM.",
+        .otherwise = "Find out what in the guest measures or asks for random "
+                     "numbers; it is not idle.",
+    },
+    {
+        .patterns = "*debugcon* *debug-exit* *port80* *testdev* *pvpanic* "
+                    "*applesmc*",
+        .words = "The guest, most likely its firmware, writes messages to a "
+                 "port that is there for that.",
+    },
+    {
+        .patterns = "*fw_cfg* *fw-cfg*",
+        .words = "The guest's firmware reads what the toolstack has for it.",
+    },
+    {
+        .patterns = "*wdt* *i6300esb* *ib700* *watchdog*",
+        .words = "The guest feeds its emulated watchdog.",
+        .otherwise = "Let it do so less often, or leave the watchdog out of "
+                     "the VM's configuration.",
+    },
+    {
+        .patterns = "*virtio-rng* *virtio-balloon* *virtio-mem* *virtio-pmem* "
+                    "*virtio-crypto* *virtio-iommu*",
+        .words = "The guest works with a virtio device of its own.",
+    },
+    {
+        .patterns = "*sd-card* *sdhci* *emmc*",
+        .words = "The guest works with its emulated SD card.",
+    },
+    {
+        .patterns = "*ipmi* *smbus* *i2c* *bmc*",
+        .words = "The guest asks its emulated sensors or management "
+                 "controller.",
+        .otherwise = "Stop what in the guest asks them, or leave them out of "
+                     "the VM's configuration.",
+    },
+    {
+        .patterns = "*xen-pci-passthrough* *vfio* *xen_pt*",
+        .words = "The guest works with a device of the host that was passed "
+                 "through to it.",
+    },
+    {
+        .patterns = "*i8257* *dma-controller* *i8259* *pic* *apic* *port92* "
+                    "*port61* *pcspk* *isa-bridge* *piix* *ich9* *i440fx* "
+                    "*q35* *lpc* *pci-bridge* *pcie* *ioh3420*",
+        .words = "The guest works with its board: interrupt or DMA "
+                 "controllers, bridges.",
+    },
+    {
+        .patterns = "pio-*:0x* mmio-*:0x* pio-*:unassigned* "
+                    "mmio-*:unassigned*",
+        .words = "The guest looks where there is no device, as drivers do "
+                 "that search for one.",
+        .otherwise = "Find the driver in the guest; it does not give up.",
+    },
+    {
+        .patterns = "pio-* mmio-*",
+        .words = "The guest works with the device that the cause names.",
+        .otherwise = "Find out what in the guest uses it, or leave it out of "
+                     "the VM's configuration.",
+    },
+    {
+        .patterns = "timer:* bh:*",
+        .words = "The device model itself has work to do, in the part that "
+                 "the cause names.",
+    },
+    {
+        .patterns = "fd:*",
+        .words = "Something came from outside to the part of the device "
+                 "model that the cause names.",
     },
     {
         .patterns = "config-*",

@@ -7,8 +7,10 @@ import os
 import re
 import shlex
 import socket
+import subprocess
 
-from harness import case, check, equal, NO_SUCH_VM, NO_VM, TOP, USAGE
+from harness import (BUILD, case, check, equal, NO_SUCH_VM, NO_VM, TOP,
+                     USAGE)
 
 UUID = '12345678-9abc-def0-1234-56789abcdef0'
 
@@ -208,3 +210,39 @@ def doctor_of_hostile_names(host):
     equal(child.returncode, 0, 'exit')
     check(all(c.isprintable() or c == '\n' for c in text), text)
     check(r'timer:\x1b[2Jx' in text, text)
+
+
+def words_of(host, causes):
+    """{cause: what doctor says of it}"""
+    ret = {}
+    for n in range(0, len(causes), 80):     # less than 1 % is not spoken of
+        dm = host.dm(5)
+        lines = [f'wake {cause} 3' for cause in causes[n:n + 80]]
+        vm = doctor(host, [dm], *lines, args=('5',))[5]
+        ret.update((f['cause'], f['words']) for f in vm['findings'])
+        dm.close()
+        os.unlink(dm.path)
+    return ret
+
+
+@case
+def doctor_has_words_for_every_device(host):
+    """As the ledger names what the guest does to the devices of the build,
+    and to what is behind a board's ports."""
+    qemu = os.path.join(BUILD, 'qemu', 'qemu-system-i386')
+    out = subprocess.run([qemu, '-device', 'help'], capture_output=True,
+                         text=True, check=True).stdout
+    devices = {d for d in re.findall(r'^name "([^"]+)"', out, re.M)
+               if not d.endswith('-cpu')}
+    check(len(devices) > 50, f'devices: {devices}')
+    devices |= {'i8042', 'i8257', 'isa-pic', 'port92', 'fw_cfg_io', 'vmport',
+                'PIIX3', 'i440FX-pcihost', 'isa-pit', 'kvm-ioapic', 'pcspk'}
+    causes = [('pio-read:', 'mmio-write:')[n % 2] + d
+              for n, d in enumerate(sorted(devices))]
+    words = words_of(host, causes)
+    equal(sorted(words), sorted(causes), 'findings')
+    silent = [c for c, text in words.items() if 'Nothing more' in text]
+    equal(silent, [], 'without words')
+    words = words_of(host, ['pio-read:i8042', 'pio-write:virtio-serial-pci'])
+    check('keyboard' in words['pio-read:i8042'], words)
+    check('virtio' in words['pio-write:virtio-serial-pci'], words)
