@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -19,6 +20,36 @@ static const CliOption options[] = {
       &opt.dry_run },
     { }
 };
+
+static gboolean fail(const char *path, int err, GError **errp)
+{
+    g_autofree char *shown = text_shown(path);
+
+    g_set_error(errp, CLI_ERROR, err == EACCES || err == EPERM ?
+                CLI_PERMISSION : CLI_SYSTEM, "cannot remove '%s': %s", shown,
+                g_strerror(err));
+    return FALSE;
+}
+
+/*
+ * Removes @path if it still is @page. A device model that starts puts its
+ * page there at any moment, so the file is taken away first and looked at
+ * then; one that is not the dead's is put back, unless there is a newer one.
+ */
+static gboolean remove_page(const char *path, const Page *page, GError **errp)
+{
+    g_autofree char *aside = g_strdup_printf("%s.%d.gone", path, getpid());
+    struct stat st;
+
+    if (rename(path, aside)) {
+        return errno == ENOENT || fail(path, errno, errp);
+    }
+    if ((stat(aside, &st) || st.st_dev != page->dev ||
+         st.st_ino != page->ino) && link(aside, path) && errno != EEXIST) {
+        return fail(aside, errno, errp);
+    }
+    return !unlink(aside) || fail(aside, errno, errp);
+}
 
 /* Removes the page of @domid if nobody owns it. */
 static gboolean clean_one(int domid, guint *removed, GError **errp)
@@ -38,11 +69,7 @@ static gboolean clean_one(int domid, guint *removed, GError **errp)
     if (page_owned(page)) {
         return TRUE;
     }
-    if (!opt.dry_run && unlink(path) && errno != ENOENT) {
-        g_set_error(errp, CLI_ERROR,
-                    errno == EACCES || errno == EPERM ? CLI_PERMISSION
-                                                      : CLI_SYSTEM,
-                    "cannot remove '%s': %s", shown, g_strerror(errno));
+    if (!opt.dry_run && !remove_page(path, page, errp)) {
         return FALSE;
     }
     printf("%s %s\n", opt.dry_run ? "would remove" : "removed", shown);
@@ -53,6 +80,7 @@ static gboolean clean_one(int domid, guint *removed, GError **errp)
 static gboolean run(char **args, GError **errp)
 {
     g_autoptr(GArray) domids = NULL;
+    GError *last = NULL;
     guint i, removed = 0;
 
     if (*args) {
@@ -65,12 +93,18 @@ static gboolean run(char **args, GError **errp)
         return FALSE;
     }
     for (i = 0; i < domids->len; i++) {
-        if (!clean_one(g_array_index(domids, int, i), &removed, errp)) {
-            return FALSE;
+        GError *err = NULL;
+
+        if (!clean_one(g_array_index(domids, int, i), &removed, &err)) {
+            cli_fail_later(&last, err);
         }
     }
-    if (!removed) {
+    if (!removed && !last) {
         puts("no page of a dead device model was found");
+    }
+    if (last) {
+        g_propagate_error(errp, last);
+        return FALSE;
     }
     return cli_flush(errp);
 }

@@ -4,9 +4,14 @@
  * are made. The tests hold the man page and the completion to the same.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "text.h"
@@ -68,15 +73,15 @@ static const CliOption *find_short(const CliCommand *cmd, char letter)
     return letter == 'h' ? &help_option : NULL;
 }
 
-static gboolean parse_number(const char *text, double min, double max,
-                             double *ret)
+gboolean cli_number(const char *text, double min, double max, double *ret)
 {
+    g_autofree char *plain = g_strdelimit(g_strdup(text), ",", '.');
     char *end;
     double value;
 
     errno = 0;
-    value = g_ascii_strtod(text, &end);
-    if (errno || end == text || *end || !isfinite(value) ||
+    value = g_ascii_strtod(plain, &end);
+    if (errno || end == plain || *end || !isfinite(value) ||
         value < min || value > max) {
         return FALSE;
     }
@@ -98,13 +103,13 @@ static gboolean set_option(const CliOption *opt, char *arg, GError **errp)
         *(const char **)opt->target = arg;
         return TRUE;
     case CLI_NUMBER:
-        if (!parse_number(arg, opt->min, opt->max, &number)) {
+        if (!cli_number(arg, opt->min, opt->max, &number)) {
             break;
         }
         *(double *)opt->target = number;
         return TRUE;
     case CLI_COUNT:
-        if (!parse_number(arg, opt->min, opt->max, &number) ||
+        if (!cli_number(arg, opt->min, opt->max, &number) ||
             number != floor(number)) {
             break;
         }
@@ -296,25 +301,95 @@ gboolean cli_flush(GError **errp)
     return TRUE;
 }
 
-gboolean cli_write_file(const char *path, const char *text, int mode,
-                        GError **errp)
+void cli_fail_later(GError **last, GError *err)
 {
-    g_autoptr(GError) err = NULL;
+    if (*last) {
+        fprintf(stderr, "pulsar: %s\n", (*last)->message);
+        g_clear_error(last);
+    }
+    *last = err;
+}
+
+static gboolean write_all(int fd, const char *text)
+{
+    size_t len = strlen(text);
+    ssize_t n;
+
+    while (len) {
+        n = write(fd, text, len);
+        if (n < 0 && errno != EINTR) {
+            return FALSE;
+        }
+        text += MAX(n, 0);
+        len -= MAX(n, 0);
+    }
+    return TRUE;
+}
+
+/* A new file in the place of @path; FALSE with errno. */
+static gboolean replace_file(const char *path, const char *text,
+                             const struct stat *old)
+{
+    g_autofree char *tmp = g_strdup_printf("%s.XXXXXX", path);
+    int fd = g_mkstemp_full(tmp, O_WRONLY | O_CLOEXEC, 0600);
+    gboolean ok;
+    int err;
+
+    if (fd < 0) {
+        return FALSE;
+    }
+    /* The owner first: a change of it may take bits of the mode away. */
+    ok = (!old || (old->st_uid == geteuid() && old->st_gid == getegid()) ||
+          !fchown(fd, old->st_uid, old->st_gid)) &&
+         !fchmod(fd, old ? old->st_mode & 07777 : 0644) &&
+         write_all(fd, text) && !fsync(fd);
+    err = errno;
+    if (close(fd) && ok) {
+        ok = FALSE;
+        err = errno;
+    }
+    if (ok && rename(tmp, path)) {
+        ok = FALSE;
+        err = errno;
+    }
+    if (!ok) {
+        unlink(tmp);
+    }
+    errno = err;
+    return ok;
+}
+
+static gboolean write_to(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    gboolean ok = fd >= 0 && write_all(fd, text);
+
+    return fd >= 0 ? !close(fd) && ok : FALSE;
+}
+
+gboolean cli_write_file(const char *path, const char *text, GError **errp)
+{
     g_autofree char *shown = NULL;
+    struct stat st;
+    gboolean there, ok;
+    char *real;
 
     if (!strcmp(path, "-")) {
         fputs(text, stdout);
         return cli_flush(errp);
     }
-    if (!g_file_set_contents_full(path, text, -1,
-                                  G_FILE_SET_CONTENTS_CONSISTENT, mode,
-                                  &err)) {
+    real = realpath(path, NULL);
+    there = real && !stat(real, &st);
+    ok = there && !S_ISREG(st.st_mode) ? write_to(real, text) :
+         replace_file(real ? real : path, text, there ? &st : NULL);
+    if (!ok) {
+        int err = errno;
+
         shown = text_shown(path);
-        g_set_error(errp, CLI_ERROR,
-                    g_error_matches(err, G_FILE_ERROR, G_FILE_ERROR_ACCES) ?
+        g_set_error(errp, CLI_ERROR, err == EACCES || err == EPERM ?
                     CLI_PERMISSION : CLI_SYSTEM,
-                    "cannot write file '%s': %s", shown, err->message);
-        return FALSE;
+                    "cannot write file '%s': %s", shown, g_strerror(err));
     }
-    return TRUE;
+    free(real);
+    return ok;
 }

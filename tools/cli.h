@@ -85,13 +85,28 @@ void cli_help_options(const CliOption *options);
 gboolean cli_flush(GError **errp);
 
 /**
+ * cli_number: understand a number
+ * @text: with a decimal point or, as people in many places write, a comma
+ *
+ * Returns: FALSE when it is none, or not between @min and @max.
+ */
+gboolean cli_number(const char *text, double min, double max, double *ret);
+
+/**
  * cli_write_file: put @text into a file at once, or print it for "-"
  *
- * Readers of the file see the old text or the new one, never a part. It has
- * the permissions @mode.
+ * Readers of the file see the old text or the new one, never a part. It
+ * keeps its owner and mode, through links too; a new one has mode 0644,
+ * whatever the umask. What is no plain file is written to.
  */
-gboolean cli_write_file(const char *path, const char *text, int mode,
-                        GError **errp);
+gboolean cli_write_file(const char *path, const char *text, GError **errp);
+
+/**
+ * cli_fail_later: note that something failed, and go on with the rest
+ * @last: the failure that was noted before, or NULL; is printed now
+ * @err: this one, which becomes @last
+ */
+void cli_fail_later(GError **last, GError *err);
 
 extern const CliCommand cmd_top;
 extern const CliCommand cmd_table;

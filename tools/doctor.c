@@ -12,10 +12,12 @@
 #include "advice.h"
 #include "cli.h"
 #include "outside.h"
+#include "report.h"
+#include "select.h"
 #include "settings.h"
 #include "text.h"
 #include "toolstack.h"
-#include "top.h"
+#include "wait.h"
 #include "xen/options.h"
 
 #define DOCTOR_SECONDS  10
@@ -39,8 +41,8 @@ static const CliOption options[] = {
     { "all", 'a', NULL, "every VM (also when none is named)", CLI_FLAG,
       &opt.all },
     { "interval", 'd', "SECONDS", "how long to look on (default 10)",
-      CLI_NUMBER, &opt.interval, .min = TOP_INTERVAL_MIN,
-      .max = TOP_INTERVAL_MAX },
+      CLI_NUMBER, &opt.interval, .min = WAIT_INTERVAL_MIN,
+      .max = WAIT_INTERVAL_MAX },
     { "no-stock", 'n', NULL,
       "leave out device models that keep no ledger page", CLI_FLAG,
       &opt.no_stock },
@@ -74,6 +76,16 @@ static void free_finding(gpointer data)
     g_free(f);
 }
 
+/* Does 'pulsar set' take it for the name of this VM, as it is printed? */
+static gboolean can_be_typed(const char *name)
+{
+    g_autofree char *shown = text_shown(name);
+
+    return settings_fits_conf(name) && !strcmp(shown, name) &&
+           *name != '-' && !strpbrk(name, "=/") &&
+           strspn(name, "0123456789") < strlen(name);
+}
+
 /* The lines by which the cure is applied, exactly as they are typed. */
 static void add_lines(const Vm *vm, Finding *f)
 {
@@ -87,8 +99,10 @@ static void add_lines(const Vm *vm, Finding *f)
         g_ptr_array_add(f->lines, g_strdup_printf(
             "xe vm-param-set uuid=%s platform:%s=%s", who,
             f->option->platform_key, value));
-    } else if (*vm->name || *vm->uuid) {
-        who = toolstack_quote(*vm->name ? vm->name : vm->uuid);
+    } else if (can_be_typed(vm->name)) {
+        who = toolstack_quote(vm->name);
+    } else if (*vm->uuid) {
+        who = toolstack_quote(vm->uuid);
     }
     if (who && (!xapi || *vm->uuid)) {
         g_ptr_array_add(f->lines, g_strdup_printf("pulsar set %s %s=%s", who,
@@ -400,17 +414,17 @@ static gboolean run(char **args, GError **errp)
     for (; *args; args++) {
         g_ptr_array_add(wanted, *args);
     }
-    if (!vmset_sample(set, errp) || !top_check_wanted(set, wanted, errp)) {
+    if (!vmset_sample(set, errp) || !select_check(set, wanted, errp)) {
         return FALSE;
     }
     if (!vmset_vms(set)->len) {
-        return top_none(!opt.no_stock, errp);
+        return select_none(!opt.no_stock, errp);
     }
-    top_wait(opt.interval);
+    wait_until(wait_clock(CLOCK_MONOTONIC) + opt.interval);
     if (!vmset_sample(set, errp)) {
         return FALSE;
     }
-    vms = top_select(set, wanted);
+    vms = select_vms(set, wanted);
     report_sort(vms, report_column("wakes"), FALSE);
     for (i = 0; i < vms->len; i++) {
         (opt.json ? print_json : print_vm)(vms->pdata[i]);

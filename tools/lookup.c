@@ -3,6 +3,7 @@
  * From what the user calls a VM to its ledger page.
  */
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -25,7 +26,7 @@ void vmpage_free(VmPage *vm)
 
 const char *ledger_state(const PulsarLedgerHeader *h, gboolean owned)
 {
-    if (h->state == PULSAR_LEDGER_EXITED) {
+    if (page_ended(h)) {
         return "exited";
     }
     if (!owned) {
@@ -39,15 +40,21 @@ const char *vmpage_state(const VmPage *vm)
     return ledger_state(vmpage_header(vm), vm->owned);
 }
 
+int vmpage_domid(const VmPage *vm)
+{
+    return vm->domid >= 0 ? vm->domid : vmpage_header(vm)->domid;
+}
+
 char *vmpage_title(const VmPage *vm)
 {
-    int domid = vmpage_header(vm)->domid;
+    int domid = vmpage_domid(vm);
 
     return *vm->name ? g_strdup_printf("%s (domain %d)", vm->name, domid)
                      : g_strdup_printf("domain %d", domid);
 }
 
-static VmPage *read_page(const char *path, GError **errp)
+/* @domid is whom the page belongs to, or -1. */
+static VmPage *read_page(const char *path, int domid, GError **errp)
 {
     g_autoptr(VmPage) vm = g_new0(VmPage, 1);
     const PulsarLedgerHeader *h;
@@ -70,15 +77,11 @@ static VmPage *read_page(const char *path, GError **errp)
     vm->pid = page_owner(page, owners);
     vm->file = g_strdup(path);
 
+    vm->domid = domid;
     h = vmpage_header(vm);
-    if (!*h->name) {
-        name = xen_read("/local/domain/%d/name", h->domid);
-    }
-    if (!*h->uuid) {
-        uuid = xen_domain_uuid(h->domid);
-    }
-    vm->name = text_clean(name ? name : h->name);
-    vm->uuid = text_clean(uuid ? uuid : h->uuid);
+    vm->sure = domid >= 0 && xen_identity(domid, &name, &uuid);
+    vm->name = text_clean(vm->sure ? name : h->name);
+    vm->uuid = text_clean(vm->sure ? uuid : h->uuid);
     vm->version = text_clean(h->version);
     return g_steal_pointer(&vm);
 }
@@ -92,16 +95,17 @@ gboolean lookup_all(GPtrArray **ret, GPtrArray **ret_unread, GError **errp)
         return FALSE;
     }
     *ret = g_ptr_array_new_with_free_func((GDestroyNotify)vmpage_free);
-    *ret_unread = g_ptr_array_new_with_free_func(g_free);
+    *ret_unread = g_ptr_array_new_with_free_func((GDestroyNotify)g_error_free);
     for (i = 0; i < domids->len; i++) {
-        g_autofree char *path = page_path(g_array_index(domids, int, i));
+        int domid = g_array_index(domids, int, i);
+        g_autofree char *path = page_path(domid);
         g_autoptr(GError) err = NULL;
-        VmPage *vm = read_page(path, &err);
+        VmPage *vm = read_page(path, domid, &err);
 
         if (vm) {
             g_ptr_array_add(*ret, vm);
         } else if (err->code != CLI_NO_SUCH_VM) { /* it may have just ended */
-            g_ptr_array_add(*ret_unread, g_strdup(err->message));
+            g_ptr_array_add(*ret_unread, g_steal_pointer(&err));
         }
     }
     return TRUE;
@@ -130,16 +134,19 @@ static VmPage *find_served(const char *what, GError **errp)
     for (i = 0; i < dms->len; i++) {
         ProcDm *dm = dms->pdata[i];
         g_autofree char *domid = g_strdup_printf("%d", dm->domid);
+        g_autofree char *name = NULL;
+        g_autofree char *uuid = NULL;
         g_autofree char *path = NULL;
         g_autofree char *shown = NULL;
+        gboolean sure = xen_identity(dm->domid, &name, &uuid);
 
-        if (strcmp(what, domid) && g_strcmp0(what, dm->name) &&
-            g_strcmp0(what, dm->uuid)) {
+        if (strcmp(what, domid) && g_strcmp0(what, sure ? name : dm->name) &&
+            g_strcmp0(what, sure ? uuid : dm->uuid)) {
             continue;
         }
         path = page_of_process(dm->pid);
         if (path) {
-            return read_page(path, errp);
+            return read_page(path, dm->domid, errp);
         }
         shown = text_shown(what);
         g_set_error(errp, CLI_ERROR, CLI_NO_SUCH_VM,
@@ -153,8 +160,10 @@ static VmPage *find_served(const char *what, GError **errp)
 
 static gboolean is_called(const VmPage *vm, const char *name)
 {
-    return !strcmp(vmpage_header(vm)->name, name) || !strcmp(vm->name, name) ||
-           !g_ascii_strcasecmp(vm->uuid, name);
+    g_autofree char *clean = text_clean(name);
+
+    return !strcmp(vm->name, clean) ||
+           (*vm->uuid && !g_ascii_strcasecmp(vm->uuid, clean));
 }
 
 /* The page of the VM with that name or UUID; a living one before a dead. */
@@ -165,7 +174,6 @@ static VmPage *find_called(const char *name, GError **errp)
     g_autofree char *shown = text_shown(name);
     VmPage *vm, *found = NULL;
     GError *err = NULL;
-    int domid;
     guint i;
 
     if (!lookup_all(&all, &unread, errp)) {
@@ -180,8 +188,7 @@ static VmPage *find_called(const char *name, GError **errp)
             g_set_error(errp, CLI_ERROR, CLI_USAGE,
                         "more than one VM is called '%s', domains %d and %d "
                         "among them; give the domain id", shown,
-                        vmpage_header(found)->domid,
-                        vmpage_header(vm)->domid);
+                        found->domid, vm->domid);
             return NULL;
         }
         if (!found || vm->owned) {
@@ -193,13 +200,6 @@ static VmPage *find_called(const char *name, GError **errp)
         return g_ptr_array_steal_index(all, i);
     }
 
-    domid = xen_domain_called(name);    /* renamed since it was started */
-    for (i = 0; domid >= 0 && i < all->len; i++) {
-        vm = all->pdata[i];
-        if (vmpage_header(vm)->domid == domid) {
-            return g_ptr_array_steal_index(all, i);
-        }
-    }
     vm = find_served(name, &err);
     if (vm || err) {
         if (err) {
@@ -210,7 +210,7 @@ static VmPage *find_called(const char *name, GError **errp)
     if (unread->len) {
         g_set_error(errp, CLI_ERROR, CLI_NO_SUCH_VM,
                     "no VM '%s' among those whose page can be read; %s",
-                    shown, (char *)unread->pdata[0]);
+                    shown, ((GError *)unread->pdata[0])->message);
     } else if (!all->len) {
         lookup_none(errp);
     } else {
@@ -222,18 +222,30 @@ static VmPage *find_called(const char *name, GError **errp)
     return NULL;
 }
 
+/* Only in the folder of the pages a file's name means something. */
+static int domid_of_file(const char *path)
+{
+    g_autofree char *dir = g_path_get_dirname(path);
+    g_autofree char *base = g_path_get_basename(path);
+    struct stat a, b;
+
+    return !stat(dir, &a) && !stat(page_rundir(), &b) &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino ? page_domid(base)
+                                                        : -1;
+}
+
 VmPage *lookup_page(const char *what, GError **errp)
 {
     g_autofree char *file = g_strconcat(what, PAGE_SUFFIX, NULL);
     g_autofree char *path = NULL;
 
     if (strchr(what, '/')) {
-        return read_page(what, errp);
+        return read_page(what, domid_of_file(what), errp);
     }
     if (page_domid(file) >= 0) {
         path = page_path(page_domid(file));
         if (!access(path, F_OK)) {
-            return read_page(path, errp);
+            return read_page(path, page_domid(file), errp);
         }
     }
     return find_called(what, errp);

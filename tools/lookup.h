@@ -12,12 +12,19 @@
 /** struct VmPage: a VM's page as it is now */
 typedef struct VmPage {
     char *file;
+    int domid;              /* -1 when nobody but the page itself says it */
     gboolean owned;         /* its device model lives */
     pid_t pid;              /* … as process; 0 when that is not known */
     uint64_t now_ns;        /* CLOCK_MONOTONIC at the time of the copy */
     void *snapshot;
-    char *name;             /* clean; from xenstore when the page has none */
-    char *uuid;             /* clean */
+    /*
+     * Who it is, clean. By xenstore and the file's name: a device model that
+     * was broken into writes what it likes into its page. Only where no
+     * xenstored answers they are what the page says, and then not @sure.
+     */
+    char *name;
+    char *uuid;
+    gboolean sure;
     char *version;          /* of the device model, clean */
 } VmPage;
 
@@ -36,6 +43,9 @@ const char *vmpage_state(const VmPage *vm);
 /** vmpage_title: "web (domain 7)", clean; to be freed by the caller. */
 char *vmpage_title(const VmPage *vm);
 
+/** vmpage_domid: its domain; what the page says where nobody else does. */
+int vmpage_domid(const VmPage *vm);
+
 /** ledger_state: the same from a header and whether its owner lives. */
 const char *ledger_state(const PulsarLedgerHeader *h, gboolean owned);
 
@@ -48,7 +58,7 @@ VmPage *lookup_page(const char *what, GError **errp);
 /**
  * lookup_all: the pages of all VMs
  * @ret: VmPage, by domain id
- * @ret_unread: why the others could not be read, char *
+ * @ret_unread: why the others could not be read, GError *
  */
 gboolean lookup_all(GPtrArray **ret, GPtrArray **ret_unread, GError **errp);
 

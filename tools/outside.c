@@ -265,6 +265,16 @@ static void find_unix_clients(pid_t pid, gboolean vnc, GPtrArray *found)
     find_holders(peers, pid, found);
 }
 
+/*
+ * On xenopsd's for events nobody else may so much as knock: it keeps that
+ * connection for ever, and one who waits in the queue would keep xenopsd out
+ * when it comes again.
+ */
+static gboolean is_for_events(const char *path)
+{
+    return strstr(path, "qmp-event-") != NULL;
+}
+
 /* libxl's own socket, "qmp-libxl-7", comes last: libxl needs it. */
 static gint by_use(gconstpointer a, gconstpointer b)
 {
@@ -279,16 +289,19 @@ static gint by_use(gconstpointer a, gconstpointer b)
  * From /proc, for the kernel tells by netlink only of the caller's network
  * namespace, and xapi gives each device model one of its own.
  */
-GPtrArray *outside_monitor_sockets(pid_t pid)
+GPtrArray *outside_monitor_sockets(pid_t pid, GPtrArray **ret_busy)
 {
-    GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) listening = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *file = g_strdup_printf("/proc/%d/net/unix", pid);
+    GPtrArray *idle = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GHashTable) own = new_set();
+    g_autoptr(GHashTable) taken = new_set();
     FILE *f = fopen(file, "re");
     char line[256], path[108 + 1];
     guint64 inode;
-    guint flags;
+    guint flags, i;
 
+    *ret_busy = g_ptr_array_new_with_free_func(g_free);
     visit_own_fds(pid, note_target, own);
     while (f && fgets(line, sizeof(line), f)) {
         g_autofree char *target = NULL;
@@ -298,16 +311,28 @@ GPtrArray *outside_monitor_sockets(pid_t pid)
             continue;
         }
         target = socket_target(inode);
-        if ((flags & FLAG_LISTENS) && path[0] == '/' && !is_vnc_path(path) &&
-            g_hash_table_contains(own, target)) {
-            g_ptr_array_add(found, g_strdup(path));
+        if (path[0] != '/' || is_vnc_path(path) || is_for_events(path) ||
+            !g_hash_table_contains(own, target)) {
+            continue;
+        }
+        if (flags & FLAG_LISTENS) {
+            g_ptr_array_add(listening, g_strdup(path));
+        } else {
+            /* What was accepted has the name too. */
+            g_hash_table_add(taken, g_strdup(path));
         }
     }
     if (f) {
         fclose(f);
     }
-    g_ptr_array_sort(found, by_use);
-    return found;
+    g_ptr_array_sort(listening, by_use);
+    for (i = 0; i < listening->len; i++) {
+        char *one = listening->pdata[i];
+
+        g_ptr_array_add(g_hash_table_contains(taken, one) ? *ret_busy : idle,
+                        g_strdup(one));
+    }
+    return idle;
 }
 
 /* ---- TCP ------------------------------------------------------------- */

@@ -25,12 +25,13 @@ GPtrArray *outside_vnc_viewers(pid_t pid);
 GPtrArray *outside_monitor_clients(pid_t pid);
 
 /**
- * outside_monitor_sockets: the UNIX sockets on which it listens, those for
- * VNC left out
+ * outside_monitor_sockets: the UNIX sockets on which it listens and that have
+ * no client; those for VNC and xenopsd's for events are left out
+ * @ret_busy: paths of the same that have a client, char *
  *
- * Returns: paths, char *; those of which nobody else is likely to be a
+ * Returns: paths, char *; those of which nobody else is likely to become a
  * client first.
  */
-GPtrArray *outside_monitor_sockets(pid_t pid);
+GPtrArray *outside_monitor_sockets(pid_t pid, GPtrArray **ret_busy);
 
 #endif /* PULSAR_OUTSIDE_H */

@@ -189,6 +189,11 @@ gboolean page_owned(Page *p)
     return FALSE;
 }
 
+gboolean page_ended(const PulsarLedgerHeader *h)
+{
+    return h->state == PULSAR_LEDGER_EXITED;
+}
+
 static char *owner_key(unsigned major_, unsigned minor_, guint64 ino)
 {
     return g_strdup_printf("%u:%u:%" G_GUINT64_FORMAT, major_, minor_, ino);

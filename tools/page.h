@@ -94,6 +94,13 @@ GHashTable *page_owners(void);
  */
 pid_t page_owner(const Page *p, GHashTable *owners);
 
+/**
+ * page_ended: did the owner of a page end as device models should?
+ *
+ * Its page is of use only to who asks for that VM.
+ */
+gboolean page_ended(const PulsarLedgerHeader *h);
+
 /** page_text: the text of a snapshot. */
 static inline const char *page_text(const void *snapshot)
 {

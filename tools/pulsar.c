@@ -91,6 +91,8 @@ int main(int argc, char **argv)
     g_autoptr(GError) err = NULL;
 
     setlocale(LC_ALL, "");
+    /* Numbers are for programs too, whatever people here write. */
+    setlocale(LC_NUMERIC, "C");
     if (run(argc ? argv : (char *[]){ "pulsar", NULL }, &err)) {
         return CLI_OK;
     }

@@ -30,7 +30,9 @@ struct Qmp {
 void qmp_close(Qmp *q)
 {
     if (q) {
-        close(q->fd);
+        if (q->fd >= 0) {
+            close(q->fd);
+        }
         g_string_free(q->input, TRUE);
         g_free(q);
     }
@@ -96,21 +98,50 @@ static json_object *new_request(const char *command)
     return o;
 }
 
-/* Is it a QMP monitor, and has it time for us? */
-static Qmp *try_socket(const char *path)
+/*
+ * Who answers at a path need not be who is said to: it lies in a folder where
+ * another device model may have put a socket of its own.
+ */
+static gboolean is_served_by(int fd, pid_t pid)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+
+    return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
+           len == sizeof(peer) && peer.pid == pid;
+}
+
+/*
+ * Not to be waited for: where the queue of a server that has its only client
+ * is full, this fails at once.
+ */
+static int connect_to(const char *path)
 {
     struct sockaddr_un un = { .sun_family = AF_UNIX };
+    int fd;
+
+    if (strlen(path) >= sizeof(un.sun_path)) {
+        return -1;
+    }
+    strcpy(un.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof(un))) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* Is it a QMP monitor of that process, and has it time for us? */
+static Qmp *try_socket(const char *path, pid_t pid)
+{
     g_autoptr(Qmp) q = g_new0(Qmp, 1);
     json_object *answer;
     gboolean good;
 
     q->input = g_string_new(NULL);
-    q->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (q->fd < 0 || strlen(path) >= sizeof(un.sun_path)) {
-        return NULL;
-    }
-    strcpy(un.sun_path, path);
-    if (connect(q->fd, (struct sockaddr *)&un, sizeof(un))) {
+    q->fd = connect_to(path);
+    if (q->fd < 0 || !is_served_by(q->fd, pid)) {
         return NULL;
     }
     answer = receive(q, GREETING_SECONDS);
@@ -127,19 +158,20 @@ static Qmp *try_socket(const char *path)
 
 Qmp *qmp_connect(pid_t pid, GError **errp)
 {
-    g_autoptr(GPtrArray) paths = outside_monitor_sockets(pid);
+    g_autoptr(GPtrArray) busy = NULL;
+    g_autoptr(GPtrArray) paths = outside_monitor_sockets(pid, &busy);
     Qmp *q;
     guint i;
 
     for (i = 0; i < paths->len; i++) {
-        q = try_socket(paths->pdata[i]);
+        q = try_socket(paths->pdata[i], pid);
         if (q) {
             return q;
         }
     }
     g_set_error(errp, CLI_ERROR, CLI_SYSTEM,
-                "no QMP socket of process %d answers (%u tried)", pid,
-                paths->len);
+                "no QMP socket of process %d answers (%u tried, %u others "
+                "have a client)", pid, paths->len, busy->len);
     return NULL;
 }
 

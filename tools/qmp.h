@@ -14,7 +14,8 @@ typedef struct Qmp Qmp;
 /**
  * qmp_connect: find a QMP socket of process @pid that answers
  *
- * A socket that another client keeps busy is passed over after a second.
+ * A socket that has a client is left alone, one that does not greet is passed
+ * over after a second, and one that another process serves is told nothing.
  *
  * Returns: NULL with an error when none answers.
  */

@@ -232,20 +232,47 @@ void report_sort(GPtrArray *vms, const Column *column, gboolean reverse)
     g_ptr_array_sort_with_data(vms, compare_vms, &order);
 }
 
-char *report_line(const Vm *vm, int width)
+/* Columns that make room, the least telling first. */
+static const char *const dispensable[] = {
+    "threads", "memory", "5min", "cpu", "write", "read", "timer", "domid",
+};
+
+#define CAUSE_WIDTH  24     /* enough for most names */
+
+guint report_fit(int width, const Column *keep)
+{
+    guint columns = REPORT_ALL, i;
+    int used = CAUSE_WIDTH;
+    const Column *c;
+
+    for (c = report_columns; c->width; c++) {
+        used += c->width + 1;
+    }
+    for (i = 0; used > width && i < G_N_ELEMENTS(dispensable); i++) {
+        c = report_column(dispensable[i]);
+        if (c != keep) {
+            columns &= ~(1u << (c - report_columns));
+            used -= c->width + 1;
+        }
+    }
+    return columns;
+}
+
+char *report_line(const Vm *vm, guint columns)
 {
     GString *line = g_string_new(NULL);
     const Column *c;
-    int used = 0;
 
     for (c = report_columns; c->key; c++) {
-        g_autofree char *text = vm ? c->text(vm) : g_strdup(c->title);
+        g_autofree char *text = NULL;
         g_autofree char *cell = NULL;
-        int len = text_width(text);
 
-        if (used) {
+        if (!(columns & (1u << (c - report_columns)))) {
+            continue;
+        }
+        text = vm ? c->text(vm) : g_strdup(c->title);
+        if (line->len) {
             g_string_append_c(line, ' ');
-            used++;
         }
         if (!c->width) {
             g_string_append(line, text);
@@ -253,16 +280,10 @@ char *report_line(const Vm *vm, int width)
             cell = text_fit(text, c->width);
             g_string_append(line, cell);
         } else {
-            g_string_append_printf(line, "%*s%s", MAX(c->width - len, 0), "",
+            g_string_append_printf(line, "%*s%s",
+                                   MAX(c->width - text_width(text), 0), "",
                                    text);
         }
-        used += MAX(c->width, c->left ? 0 : len);
-    }
-    if (width >= 0 && text_width(line->str) > width) {
-        char *cut = text_fit(line->str, width);
-
-        g_string_free(line, TRUE);
-        return cut;
     }
     return g_string_free(line, FALSE);
 }
@@ -497,17 +518,33 @@ static void append_head(GString *s, const char *metric, const char *type,
                            metric, type);
 }
 
+/* Two causes of one name are one series. */
 static void append_wakes(GString *s, const Vm *vm, const char *metric)
 {
     g_autoptr(GPtrArray) causes = vm_causes(vm, FALSE);
+    g_autoptr(GHashTable) sums = g_hash_table_new_full(g_str_hash, g_str_equal,
+                                                       NULL, g_free);
+    guint64 *sum;
     guint i;
 
     for (i = 0; i < causes->len; i++) {
         const VmCause *c = causes->pdata[i];
 
-        if (c->wakes) {
+        sum = g_hash_table_lookup(sums, c->name);
+        if (!sum) {
+            sum = g_new0(guint64, 1);
+            g_hash_table_insert(sums, c->name, sum);
+        }
+        *sum += c->wakes;
+    }
+    for (i = 0; i < causes->len; i++) {
+        const VmCause *c = causes->pdata[i];
+
+        sum = g_hash_table_lookup(sums, c->name);
+        if (*sum) {
             append_sample(s, metric, vm, "cause", c->name);
-            g_string_append_printf(s, "%" G_GUINT64_FORMAT "\n", c->wakes);
+            g_string_append_printf(s, "%" G_GUINT64_FORMAT "\n", *sum);
+            *sum = 0;
         }
     }
 }
@@ -574,7 +611,47 @@ static void append_up(GString *s, const Vm *vm, const char *metric)
     g_string_append_printf(s, "%d\n", !strcmp(vm->state, "running"));
 }
 
-char *report_prometheus(GPtrArray *vms)
+/*
+ * Of those that have one domain id: who runs, whose page is where pages are,
+ * who counts its own wakes; else the older number, whatever the order of the
+ * list, for a series is not to change hands.
+ */
+static gboolean speaks_for_domain(const Vm *vm, const Vm *other)
+{
+    const Vm *both[] = { vm, other };
+    guint rank[2], i;
+
+    for (i = 0; i < 2; i++) {
+        rank[i] = 4 * !strcmp(both[i]->state, "running") +
+                  2 * both[i]->in_folder + !both[i]->stock;
+    }
+    return rank[0] != rank[1] ? rank[0] > rank[1] : vm->pid < other->pid;
+}
+
+/* A domain is one series, however many processes say that they serve it. */
+static GPtrArray *one_a_domain(GPtrArray *vms)
+{
+    GPtrArray *ret = g_ptr_array_new();
+    guint i, k;
+
+    for (i = 0; i < vms->len; i++) {
+        Vm *vm = vms->pdata[i];
+
+        for (k = 0; k < ret->len; k++) {
+            if (((Vm *)ret->pdata[k])->domid == vm->domid) {
+                break;
+            }
+        }
+        if (k == ret->len) {
+            g_ptr_array_add(ret, vm);
+        } else if (speaks_for_domain(vm, ret->pdata[k])) {
+            ret->pdata[k] = vm;
+        }
+    }
+    return ret;
+}
+
+char *report_prometheus(GPtrArray *all)
 {
     static const struct {
         const char *metric, *type, *help;
@@ -598,6 +675,7 @@ char *report_prometheus(GPtrArray *vms)
         { "xen_dm_threads", "gauge", "Threads of the device model.",
           append_threads },
     };
+    g_autoptr(GPtrArray) vms = one_a_domain(all);
     GString *s = g_string_new(NULL);
     guint i, k;
 

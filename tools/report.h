@@ -31,13 +31,26 @@ const Column *report_column(const char *key);
 void report_sort(GPtrArray *vms, const Column *column, gboolean reverse);
 
 /**
+ * report_fit: which columns a line of @width columns has room for
+ * @keep: one that is shown anyhow: that by which they are sorted
+ *
+ * What woke a VM, the last column, tells most: others make room for it.
+ *
+ * Returns: a bit for each of report_columns.
+ */
+guint report_fit(int width, const Column *keep);
+
+/** REPORT_ALL: every column. */
+#define REPORT_ALL  G_MAXUINT
+
+/**
  * report_line: one line of the list
  * @vm: the VM, or NULL for the titles
- * @width: at most so many columns; -1: as many as it takes
+ * @columns: which of them, see report_fit()
  *
- * Returns: to be freed with g_free().
+ * Returns: as long as it takes; to be freed with g_free().
  */
-char *report_line(const Vm *vm, int width);
+char *report_line(const Vm *vm, guint columns);
 
 /** report_summary: how many VMs there are and what they do, in one line. */
 char *report_summary(GPtrArray *vms);
@@ -51,7 +64,7 @@ char *report_json(const Vm *vm, double when);
 /** report_csv: one line, or the header for @vm NULL. */
 char *report_csv(const Vm *vm, double when);
 
-/** report_prometheus: counters of all VMs, for node_exporter. */
-char *report_prometheus(GPtrArray *vms);
+/** report_prometheus: counters of each domain, for node_exporter. */
+char *report_prometheus(GPtrArray *all);
 
 #endif /* PULSAR_REPORT_H */

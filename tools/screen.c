@@ -4,17 +4,19 @@
  * when frozen only for a key.
  */
 #include <errno.h>
-#include <math.h>
 #include <ncurses.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
+#include "screen.h"
+#include "select.h"
 #include "text.h"
-#include "top.h"
+#include "wait.h"
 
 #define KEY_ESCAPE  27
 #define HEAD_LINES  3       /* what we are, the summary, the titles */
@@ -46,7 +48,7 @@ typedef struct Line {
 
 typedef struct Screen {
     VmSet *set;
-    TopSettings *settings;
+    ScreenSettings *settings;
     GPtrArray *vms;         /* shown, in order */
     GArray *lines;          /* Line */
     GHashTable *unfolded;   /* set of VMs, see vm_key() */
@@ -61,8 +63,11 @@ typedef struct Screen {
     char input[INPUT_MAX + 1];
     char *message;          /* instead of the hints, until the next key */
     double next;            /* when to look again, CLOCK_MONOTONIC */
+    sigset_t while_waiting; /* the signals that are blocked then */
     gboolean done;
 } Screen;
+
+static volatile sig_atomic_t ended_by;  /* a signal, or 0 */
 
 static gboolean colours;    /* the terminal has them, and they are wanted */
 
@@ -157,7 +162,7 @@ static int selected_line(Screen *s)
 
 static void arrange(Screen *s)
 {
-    g_autoptr(GPtrArray) all = top_select(s->set, s->settings->wanted);
+    g_autoptr(GPtrArray) all = select_vms(s->set, s->settings->wanted);
     guint i;
 
     g_ptr_array_set_size(s->vms, 0);
@@ -209,10 +214,15 @@ static attr_t line_look(const Line *line)
                                                   : look(LOOK_AWAKE, A_BOLD);
 }
 
+static guint fit(const Screen *s)
+{
+    return report_fit(COLS, s->settings->sort);
+}
+
 static void draw_head(Screen *s)
 {
     g_autofree char *summary = report_summary(s->vms);
-    g_autofree char *titles = report_line(NULL, -1);
+    g_autofree char *titles = report_line(NULL, fit(s));
     g_autofree char *head = NULL;
     g_autofree char *filter = s->filter_text ? text_shown(s->filter_text)
                                              : NULL;
@@ -260,7 +270,7 @@ static void draw_list(Screen *s)
         g_autofree char *text =
             line->nothing ? g_strdup("      nothing woke it") :
             line->cause ? report_cause_line(line->vm, line->cause, -1) :
-            report_line(line->vm, -1);
+            report_line(line->vm, fit(s));
 
         put_line(HEAD_LINES + i, text, s->first + i == selected ?
                  line_look(line) | A_REVERSE : line_look(line));
@@ -384,16 +394,14 @@ static void ask(Screen *s, Mode mode)
 
 static void set_interval(Screen *s)
 {
-    char *end;
-    double value = g_ascii_strtod(s->input, &end);
+    double value;
 
-    if (end == s->input || *end || !isfinite(value) ||
-        value < TOP_INTERVAL_MIN || value > TOP_INTERVAL_MAX) {
+    if (!cli_number(s->input, WAIT_INTERVAL_MIN, WAIT_INTERVAL_MAX, &value)) {
         g_autofree char *shown = text_shown(s->input);
 
         say(s, g_strdup_printf("'%s' is no interval; accepted is a number "
-                               "from %g to %d", shown, TOP_INTERVAL_MIN,
-                               TOP_INTERVAL_MAX));
+                               "from %g to %d", shown, WAIT_INTERVAL_MIN,
+                               WAIT_INTERVAL_MAX));
         return;
     }
     s->settings->interval = value;
@@ -543,17 +551,28 @@ static gboolean take_keys(Screen *s, gboolean readable)
 
 /* ---- the terminal ---------------------------------------------------- */
 
+static void fail_terminal(GError **errp, const char *what)
+{
+    const char *term = g_getenv("TERM");
+    g_autofree char *shown = text_shown(term ? term : "");
+
+    g_set_error(errp, CLI_ERROR, CLI_SYSTEM,
+                "this terminal, TERM='%s', %s; set TERM to what it is, or use "
+                "--once or --batch", shown, what);
+}
+
 static SCREEN *open_terminal(GError **errp)
 {
     SCREEN *terminal = newterm(NULL, stdout, stdin);
 
     if (!terminal) {
-        const char *term = g_getenv("TERM");
-        g_autofree char *shown = text_shown(term ? term : "");
-
-        g_set_error(errp, CLI_ERROR, CLI_SYSTEM,
-                    "nothing is known of this terminal, TERM='%s'; set TERM "
-                    "to one that is, or use --once or --batch", shown);
+        fail_terminal(errp, "is not known");
+        return NULL;
+    }
+    if (!tigetstr("cup")) {
+        endwin();
+        delscreen(terminal);
+        fail_terminal(errp, "has no way to place the cursor");
         return NULL;
     }
     cbreak();
@@ -579,12 +598,51 @@ static SCREEN *open_terminal(GError **errp)
 static gboolean wait_for_something(Screen *s)
 {
     struct pollfd stdin_ready = { .fd = STDIN_FILENO, .events = POLLIN };
-    double left = s->next - now();
-    int timeout = s->frozen ? -1 : left > 0 ? (int)ceil(left * 1000) : 0;
-    int n = poll(&stdin_ready, 1, timeout);
+    double left = MAX(s->next - now(), 0);
+    struct timespec timeout = {
+        .tv_sec = (time_t)left,
+        .tv_nsec = (long)((left - (time_t)left) * 1e9),
+    };
+    int n = ppoll(&stdin_ready, 1, s->frozen ? NULL : &timeout,
+                  &s->while_waiting);
 
     /* A signal may be a change of size, of which getch() knows. */
-    return (n >= 0 || errno == EINTR) && take_keys(s, n > 0);
+    return (n >= 0 || errno == EINTR) && !ended_by && take_keys(s, n > 0);
+}
+
+static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
+
+static void note_end(int sig)
+{
+    ended_by = sig;
+}
+
+/*
+ * Signals that end it come while it waits and at no other time, and ncurses
+ * has no say in how.
+ */
+static void catch_ends(Screen *s)
+{
+    struct sigaction note = { .sa_handler = note_end };
+    sigset_t set;
+    guint i;
+
+    sigemptyset(&set);
+    for (i = 0; i < G_N_ELEMENTS(ends); i++) {
+        sigaddset(&set, ends[i]);
+        sigaction(ends[i], &note, NULL);
+    }
+    sigprocmask(SIG_BLOCK, &set, &s->while_waiting);
+}
+
+/* The terminal is as it was: end as who does not catch the signal. */
+static void end_by_signal(const Screen *s)
+{
+    if (ended_by) {
+        signal(ended_by, SIG_DFL);
+        raise(ended_by);
+        sigprocmask(SIG_SETMASK, &s->while_waiting, NULL);
+    }
 }
 
 static gboolean follow(Screen *s, GError **errp)
@@ -606,7 +664,7 @@ static gboolean follow(Screen *s, GError **errp)
     }
 }
 
-gboolean top_screen(VmSet *set, TopSettings *settings, GError **errp)
+gboolean screen_run(VmSet *set, ScreenSettings *settings, GError **errp)
 {
     Screen s = {
         .set = set,
@@ -617,13 +675,16 @@ gboolean top_screen(VmSet *set, TopSettings *settings, GError **errp)
                                           NULL),
         .selected = -1,
     };
-    SCREEN *terminal = open_terminal(errp);
+    SCREEN *terminal;
     gboolean ok = FALSE;
 
+    catch_ends(&s);
+    terminal = open_terminal(errp);
     if (terminal) {
         ok = follow(&s, errp);
         endwin();
         delscreen(terminal);
+        end_by_signal(&s);
     }
     show_all(&s);
     g_free(s.message);

@@ -15,8 +15,10 @@
 #include "cli.h"
 #include "lookup.h"
 #include "qmp.h"
+#include "settings.h"
 #include "text.h"
 #include "toolstack.h"
+#include "xen.h"
 #include "xen/options.h"
 
 #define DEFAULT_CONF PULSAR_SYSCONFDIR "/pulsar.conf"
@@ -212,12 +214,20 @@ static gboolean load_conf(GKeyFile *kf, GError **errp)
 /* The name under which pulsar.conf knows the VM. */
 static char *conf_name(const char *typed, GError **errp)
 {
-    g_autoptr(GError) err = NULL;
-    g_autoptr(VmPage) vm = lookup_page(typed, &err);
-    const char *p;
+    g_autofree char *shown = text_shown(typed);
+    g_autofree char *clean = text_clean(typed);
+    g_autoptr(VmPage) vm = lookup_page(typed, NULL);
+    const char *name = clean;
 
-    if (vm && strcmp(vm->name, typed) && strcmp(vm->uuid, typed)) {
-        typed = vm->name; /* a domain id is gone with the domain */
+    if (vm && strcmp(vm->name, clean) &&
+        g_ascii_strcasecmp(vm->uuid, clean)) {
+        if (!vm->sure) {
+            g_set_error(errp, CLI_ERROR, CLI_NO_SUCH_VM,
+                        "no xenstored answers, so the name of VM '%s' is not "
+                        "known; give the name; nothing was changed", shown);
+            return NULL;
+        }
+        name = vm->name; /* a domain id is gone with the domain */
     } else if (!vm && *typed && strspn(typed, "0123456789") ==
                strlen(typed)) {
         g_set_error(errp, CLI_ERROR, CLI_NO_SUCH_VM,
@@ -225,27 +235,24 @@ static char *conf_name(const char *typed, GError **errp)
                     "known; give the name; nothing was changed", typed);
         return NULL;
     }
-    for (p = typed; *p; p++) {
-        /* Blanks around a name are not part of it there. */
-        if (*p == '[' || *p == ']' || !g_ascii_isprint(*p) ||
-            (*p == ' ' && (p == typed || !p[1]))) {
-            g_autofree char *shown = text_shown(typed);
-
-            usage(errp, "the name '%s' cannot stand in pulsar.conf; give the "
-                  "VM's UUID", shown);
-            return NULL;
-        }
+    if (!settings_fits_conf(name) && vm && vm->sure && *vm->uuid) {
+        name = vm->uuid;
     }
-    if (!*typed) {
+    if (!*name) {
         usage(errp, "that VM has no name; give its UUID");
         return NULL;
     }
-    if (!vm) {
-        g_autofree char *shown = text_shown(typed);
+    if (!settings_fits_conf(name)) {
+        g_autofree char *shown_name = text_shown(name);
 
+        usage(errp, "the name '%s' cannot stand in pulsar.conf; give the VM's "
+              "UUID", shown_name);
+        return NULL;
+    }
+    if (!vm) {
         printf("note: no VM '%s' is running now; this waits for one\n", shown);
     }
-    return g_strdup(typed);
+    return g_strdup(name);
 }
 
 static void change_group(const Request *r, GKeyFile *kf, const char *group)
@@ -298,19 +305,6 @@ static int lock_conf(const char *path)
     return fd;
 }
 
-/* Through a link and with the mode that it has: it is somebody's file. */
-static gboolean write_conf(const char *text, GError **errp)
-{
-    g_autofree char *real = NULL;
-    char *found = realpath(opt.config, NULL);
-    struct stat st;
-
-    real = g_strdup(found ? found : opt.config);
-    free(found);
-    return cli_write_file(real, text, stat(real, &st) ? 0644 :
-                          st.st_mode & 07777, errp);
-}
-
 static gboolean change_conf(const Request *r, GPtrArray *names,
                             GError **errp)
 {
@@ -331,7 +325,7 @@ static gboolean change_conf(const Request *r, GPtrArray *names,
         change_group(r, kf, "defaults");
     }
     text = g_key_file_to_data(kf, NULL, NULL);
-    if (!opt.dry_run && !write_conf(text, errp)) {
+    if (!opt.dry_run && !cli_write_file(opt.config, text, errp)) {
         return FALSE;
     }
     for (i = 0; i < names->len; i++) {
@@ -388,7 +382,7 @@ static char *xapi_name(GPtrArray *all, const char *typed)
         }
     }
     page = lookup_page(typed, NULL);
-    return g_strdup(page && *page->uuid ? page->uuid : typed);
+    return g_strdup(page && page->sure && *page->uuid ? page->uuid : typed);
 }
 
 /* The VMs that are meant; what is meant and does not fit is an error. */
@@ -584,6 +578,17 @@ static void change_running(const Request *r, const VmPage *vm)
     }
 }
 
+/* Is the process that is about to be spoken to that domain's? */
+static gboolean is_its_own(const VmPage *vm)
+{
+    g_autofree char *path = page_path(vm->domid);
+
+    /* In the folder of the pages only who is privileged makes files. */
+    return vm->owned && vm->pid && vm->sure &&
+           (!strcmp(path, vm->file) ||
+            xen_device_model(vm->domid) == vm->pid);
+}
+
 static void change_all_running(const Request *r)
 {
     guint i;
@@ -591,8 +596,92 @@ static void change_all_running(const Request *r)
     for (i = 0; i < r->vms->len; i++) {
         g_autoptr(VmPage) vm = lookup_page(r->vms->pdata[i], NULL);
 
-        if (vm && vm->owned && vm->pid) {
+        if (vm && is_its_own(vm)) {
             change_running(r, vm);
+        }
+    }
+}
+
+/* ---- VMs that are saved before they are started anew ------------------ */
+
+/* How the option will be after the next start, as it is shown. */
+static char *next_value(const PulsarOption *option, const char *value)
+{
+    PulsarOptions *o = pulsar_options_new();
+    g_autofree char *arg = g_strdup_printf("%s=%s", option->name, value);
+    char *text;
+
+    pulsar_options_add_args(o, arg, NULL);
+    text = g_strdup(pulsar_options_text(o, option - pulsar_option_table));
+    pulsar_options_free(o);
+    return text;
+}
+
+static gboolean is_hardware(const PulsarOption *option)
+{
+    switch (option - pulsar_option_table) {
+    case PULSAR_OPTION_SERIAL:
+    case PULSAR_OPTION_PARALLEL:
+    case PULSAR_OPTION_USB:
+    case PULSAR_OPTION_USB_TABLET:
+    case PULSAR_OPTION_DVD:
+        return TRUE;
+    default:
+        return FALSE;
+    }
+}
+
+/*
+ * A state is taken only by a device model with the same hardware, and who
+ * restores it reads the options anew.
+ */
+static void warn_of_saving(const Request *r, const VmPage *vm)
+{
+    g_autoptr(GPtrArray) list = settings_parse(page_text(vm->snapshot));
+    g_autofree char *title = vmpage_title(vm);
+    g_autofree char *shown = text_shown(title);
+    guint i, k;
+
+    for (i = 0; i < r->keys->len; i++) {
+        const PulsarOption *option = r->keys->pdata[i];
+        g_autofree char *next = next_value(option, r->values->pdata[i]);
+
+        for (k = 0; is_hardware(option) && k < list->len; k++) {
+            Setting *s = list->pdata[k];
+            g_autofree char *shown_now = text_shown(s->value);
+
+            /* The command line stays as it is, and is stronger. */
+            if (strcmp(s->key, option->name) || !strcmp(s->value, next) ||
+                !strcmp(s->source, "command line")) {
+                continue;
+            }
+            printf("note: %s runs with %s=%s; what is saved of it before it "
+                   "is started anew (save, suspend, migrate) is refused with "
+                   "%s=%s\n", shown, option->name, shown_now, option->name,
+                   next);
+        }
+    }
+}
+
+static void warn_all_of_saving(const Request *r)
+{
+    g_autoptr(GPtrArray) all = NULL;
+    g_autoptr(GPtrArray) unread = NULL;
+    guint i;
+
+    if (!opt.all) {
+        for (i = 0; i < r->vms->len; i++) {
+            g_autoptr(VmPage) vm = lookup_page(r->vms->pdata[i], NULL);
+
+            if (vm && vm->owned) {
+                warn_of_saving(r, vm);
+            }
+        }
+    } else if (lookup_all(&all, &unread, NULL)) {
+        for (i = 0; i < all->len; i++) {
+            if (((VmPage *)all->pdata[i])->owned) {
+                warn_of_saving(r, all->pdata[i]);
+            }
         }
     }
 }
@@ -616,6 +705,9 @@ static gboolean run(gboolean unset, char **args, GError **errp)
         if (!unset && !opt.later) {
             change_all_running(&r);
         }
+    }
+    if (!unset) {
+        warn_all_of_saving(&r);
     }
     return cli_flush(errp);
 }

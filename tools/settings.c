@@ -57,3 +57,13 @@ char *settings_value(const char *text, const char *key)
     }
     return NULL;
 }
+
+gboolean settings_fits_conf(const char *name)
+{
+    /*
+     * Blanks around a name are not part of it there, and what was made clean
+     * by a backslash is not the name.
+     */
+    return *name && *name != ' ' && !g_str_has_suffix(name, " ") &&
+           !strpbrk(name, "[]\\");
+}

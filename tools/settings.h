@@ -20,4 +20,10 @@ GPtrArray *settings_parse(const char *text);
 /** settings_value: the value of @key in @text, or NULL; to be freed. */
 char *settings_value(const char *text, const char *key);
 
+/**
+ * settings_fits_conf: can a VM of this name stand in pulsar.conf?
+ * @name: clean
+ */
+gboolean settings_fits_conf(const char *name);
+
 #endif /* PULSAR_SETTINGS_H */

@@ -55,14 +55,14 @@ static void print_json(const VmPage *vm)
     guint i;
 
     json_object_object_add(o, "domid",
-                           json_object_new_int(vmpage_header(vm)->domid));
+                           json_object_new_int(vmpage_domid(vm)));
     json_object_object_add(o, "name", json_object_new_string(vm->name));
     json_object_object_add(o, "uuid", json_object_new_string(vm->uuid));
     json_object_object_add(o, "version", json_object_new_string(vm->version));
     json_object_object_add(o, "state",
                            json_object_new_string(vmpage_state(vm)));
     json_object_object_add(o, "pid",
-                           json_object_new_int(vmpage_header(vm)->pid));
+                           vm->pid ? json_object_new_int(vm->pid) : NULL);
     for (i = 0; i < list->len; i++) {
         Setting *s = list->pdata[i];
         json_object *one = json_object_new_object();
@@ -83,6 +83,7 @@ static gboolean show_all(GError **errp)
 {
     g_autoptr(GPtrArray) all = NULL;
     g_autoptr(GPtrArray) unread = NULL;
+    GError *last = NULL;
     guint i;
 
     if (!lookup_all(&all, &unread, errp)) {
@@ -95,9 +96,13 @@ static gboolean show_all(GError **errp)
         return FALSE;
     }
     for (i = 0; i < unread->len; i++) {
-        g_printerr("pulsar: %s\n", (char *)unread->pdata[i]);
+        cli_fail_later(&last, g_error_copy(unread->pdata[i]));
     }
-    return all->len || unread->len || lookup_none(errp);
+    if (last) {
+        g_propagate_error(errp, last);
+        return FALSE;
+    }
+    return all->len || lookup_none(errp);
 }
 
 static gboolean run(char **args, GError **errp)

@@ -141,7 +141,7 @@ static void print_json(const VmPage *vm, const Rows *rows)
     json_object *total = json_object_new_object();
     guint i;
 
-    json_object_object_add(o, "domid", json_object_new_int(h->domid));
+    json_object_object_add(o, "domid", json_object_new_int(vmpage_domid(vm)));
     json_object_object_add(o, "name", json_object_new_string(vm->name));
     json_object_object_add(o, "uuid", json_object_new_string(vm->uuid));
     json_object_object_add(o, "version", json_object_new_string(vm->version));
@@ -195,7 +195,7 @@ static gboolean run(char **args, GError **errp)
     rows_read(&rows, vm, opt.rows ? opt.rows : PULSAR_LEDGER_ROWS);
     if (opt.svg) {
         svg = svg_table(vm, &rows);
-        return cli_write_file(opt.svg, svg, 0644, errp);
+        return cli_write_file(opt.svg, svg, errp);
     }
     if (opt.json) {
         print_json(vm, &rows);

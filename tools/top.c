@@ -2,15 +2,15 @@
 /*
  * pulsar top: which device models are awake now, and why.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
+#include "screen.h"
+#include "select.h"
 #include "text.h"
-#include "top.h"
+#include "wait.h"
 
 #define LIVE_SECONDS  1         /* between two samples when one looks on */
 #define ONCE_SECONDS  5         /* long enough to see slow timers */
@@ -42,7 +42,7 @@ static const CliOption options[] = {
       CLI_COUNT, &opt.iterations, .min = 1, .max = 1000000000 },
     { "interval", 'd', "SECONDS",
       "time between two looks (default 1; 5 when it looks once)", CLI_NUMBER,
-      &opt.interval, .min = TOP_INTERVAL_MIN, .max = TOP_INTERVAL_MAX },
+      &opt.interval, .min = WAIT_INTERVAL_MIN, .max = WAIT_INTERVAL_MAX },
     { "sort", 's', "COLUMN",
       "order: domid, name, wakes (default), 5min, timer, read, write, cpu, "
       "memory, threads or cause", CLI_CHOICE, &opt.sort,
@@ -67,96 +67,9 @@ static const CliOption options[] = {
     { }
 };
 
-/* Does the user mean @vm when he says @what? */
-static gboolean vm_is_called(const Vm *vm, const char *what)
-{
-    g_autofree char *clean = text_clean(what);
-    g_autofree char *domid = g_strdup_printf("%d", vm->domid);
-
-    return !strcmp(domid, what) || !strcmp(vm->name, clean) ||
-           (*vm->uuid && !g_ascii_strcasecmp(vm->uuid, clean));
-}
-
-GPtrArray *top_select(VmSet *set, GPtrArray *wanted)
-{
-    GPtrArray *all = vmset_vms(set);
-    GPtrArray *ret = g_ptr_array_new();
-    gboolean take;
-    guint i, k;
-
-    for (i = 0; i < all->len; i++) {
-        take = !wanted || !wanted->len;
-        for (k = 0; !take && k < wanted->len; k++) {
-            take = vm_is_called(all->pdata[i], wanted->pdata[k]);
-        }
-        if (take) {
-            g_ptr_array_add(ret, all->pdata[i]);
-        }
-    }
-    return ret;
-}
-
-gboolean top_check_wanted(VmSet *set, GPtrArray *wanted, GError **errp)
-{
-    GPtrArray *all = vmset_vms(set);
-    guint i, k;
-
-    for (k = 0; wanted && k < wanted->len; k++) {
-        const char *what = wanted->pdata[k];
-
-        for (i = 0; i < all->len; i++) {
-            if (vm_is_called(all->pdata[i], what)) {
-                break;
-            }
-        }
-        if (i == all->len) {
-            g_autofree char *shown = text_shown(what);
-
-            g_set_error(errp, CLI_ERROR, CLI_NO_SUCH_VM,
-                        "there is no VM '%s'; accepted are a domain id, a "
-                        "name and a UUID, and 'pulsar top --once' lists them",
-                        shown);
-            return FALSE;
-        }
-    }
-    return TRUE;
-}
-
-gboolean top_none(gboolean with_stock, GError **errp)
-{
-    g_autofree char *shown = text_shown(page_rundir());
-
-    g_set_error(errp, CLI_ERROR, CLI_NO_VM,
-                "no VM is running here: there is no ledger page in '%s'%s",
-                shown, with_stock ? " and no other device model" : "");
-    return FALSE;
-}
-
-static double clock_seconds(clockid_t id)
-{
-    struct timespec ts;
-
-    clock_gettime(id, &ts);
-    return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-/* Until @when on CLOCK_MONOTONIC. */
-static void wait_until(double when)
-{
-    struct timespec ts = {
-        .tv_sec = (time_t)when,
-        .tv_nsec = (long)((when - (time_t)when) * 1e9),
-    };
-
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) ==
-           EINTR) {
-        /* a signal that is not ours to heed */
-    }
-}
-
 static void print_vms(GPtrArray *vms, gboolean first)
 {
-    double when = clock_seconds(CLOCK_REALTIME);
+    double when = wait_clock(CLOCK_REALTIME);
     g_autofree char *head = NULL;
     guint i;
 
@@ -165,7 +78,7 @@ static void print_vms(GPtrArray *vms, gboolean first)
         puts(head);
     } else if (!opt.csv && !opt.json) {
         g_autofree char *summary = report_summary(vms);
-        g_autofree char *titles = report_line(NULL, -1);
+        g_autofree char *titles = report_line(NULL, REPORT_ALL);
 
         printf("%s%s\n%s\n", first ? "" : "\n", summary, titles);
     }
@@ -173,10 +86,30 @@ static void print_vms(GPtrArray *vms, gboolean first)
         g_autofree char *line =
             opt.json ? report_json(vms->pdata[i], when) :
             opt.csv ? report_csv(vms->pdata[i], when) :
-            report_line(vms->pdata[i], -1);
+            report_line(vms->pdata[i], REPORT_ALL);
 
         puts(line);
     }
+}
+
+/* Of whom nothing is known cannot be said that all is well. */
+static gboolean check_readable(GPtrArray *vms, GError **errp)
+{
+    GError *last = NULL;
+    guint i;
+
+    for (i = 0; i < vms->len; i++) {
+        const Vm *vm = vms->pdata[i];
+
+        if (vm->trouble) {
+            cli_fail_later(&last, g_error_new_literal(
+                               CLI_ERROR, vm->trouble_code, vm->trouble));
+        }
+    }
+    if (last) {
+        g_propagate_error(errp, last);
+    }
+    return !last;
 }
 
 /* --check: FALSE names those that wake too often. */
@@ -215,19 +148,15 @@ static gboolean write_prometheus(GPtrArray *vms, GError **errp)
 {
     g_autofree char *text = report_prometheus(vms);
 
-    return cli_write_file(opt.prometheus, text, 0644, errp);
-}
-
-void top_wait(double seconds)
-{
-    wait_until(clock_seconds(CLOCK_MONOTONIC) + seconds);
+    return cli_write_file(opt.prometheus, text, errp);
 }
 
 /* After one interval: everything that was asked for. */
 static gboolean report(VmSet *set, gboolean first, GError **errp)
 {
-    g_autoptr(GPtrArray) vms = top_select(set, opt.domain);
+    g_autoptr(GPtrArray) vms = select_vms(set, opt.domain);
     gboolean quiet = opt.prometheus || opt.check >= 0;
+    GError *unread = NULL;
 
     report_sort(vms, report_column(opt.sort), opt.reverse);
     if (!quiet || opt.json || opt.csv) {
@@ -236,8 +165,15 @@ static gboolean report(VmSet *set, gboolean first, GError **errp)
             return FALSE;
         }
     }
-    return (!opt.prometheus || write_prometheus(vms, errp)) &&
-           (opt.check < 0 || check_rates(vms, errp));
+    if (opt.prometheus && !write_prometheus(vms, errp)) {
+        return FALSE;
+    }
+    if (opt.check >= 0 && !check_rates(vms, errp)) {
+        check_readable(vms, &unread);
+        cli_fail_later(&unread, NULL);  /* the rates are the worse news */
+        return FALSE;
+    }
+    return opt.check < 0 || check_readable(vms, errp);
 }
 
 /* A rate needs two looks, so the first is only the beginning. */
@@ -245,7 +181,7 @@ static gboolean run_batch(VmSet *set, GError **errp)
 {
     /* Counters alone are complete after one look. */
     gboolean rates = opt.json || opt.csv || opt.check >= 0 || !opt.prometheus;
-    double next = clock_seconds(CLOCK_MONOTONIC);
+    double next = wait_clock(CLOCK_MONOTONIC);
     unsigned i;
 
     for (i = 0; !opt.iterations || i < opt.iterations; i++) {
@@ -285,7 +221,7 @@ static gboolean run(char **args, GError **errp)
     g_autoptr(VmSet) set = vmset_new(!opt.no_stock);
     gboolean live = !opt.once && !opt.batch && !opt.json && !opt.csv &&
                     !opt.prometheus && opt.check < 0;
-    TopSettings settings = {
+    ScreenSettings settings = {
         .sort = report_column(opt.sort), .reverse = opt.reverse,
         .wanted = opt.domain,
     };
@@ -307,7 +243,7 @@ static gboolean run(char **args, GError **errp)
                     "and --batch do without");
         return FALSE;
     }
-    if (!vmset_sample(set, errp) || !top_check_wanted(set, opt.domain, errp)) {
+    if (!vmset_sample(set, errp) || !select_check(set, opt.domain, errp)) {
         return FALSE;
     }
     if (!opt.interval) {
@@ -315,13 +251,13 @@ static gboolean run(char **args, GError **errp)
     }
     if (live) {
         settings.interval = opt.interval;
-        return top_screen(set, &settings, errp);
+        return screen_run(set, &settings, errp);
     }
     if (!opt.batch) {
         opt.iterations = 1;
         /* Nothing to be listed; nothing to exceed is fine, however. */
         if (!vmset_vms(set)->len && !opt.prometheus && opt.check < 0) {
-            return top_none(!opt.no_stock, errp);
+            return select_none(!opt.no_stock, errp);
         }
     }
     return run_batch(set, errp);

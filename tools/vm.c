@@ -16,7 +16,7 @@
 #include "vm.h"
 #include "xen.h"
 
-/* How often all command lines are searched for new stock device models. */
+/* How often stock device models and new names are searched for. */
 #define SEARCH_NS  (5 * 1000000000ULL)
 
 /* Of a stock device model its wakes are remembered, every so often. */
@@ -32,10 +32,12 @@ struct VmPrivate {
     guint64 entry_ino;      /* as the folder names it: a new file is seen */
     Proc *proc;
     PulsarLedgerHeader header;
+    gboolean owned;         /* its device model lives */
     gboolean read;          /* @header is that of the last copy */
     gboolean sampled;       /* there is a sample before */
     gboolean proc_sampled;
     guint64 when_ns;        /* of the last sample */
+    guint64 named_ns;       /* when its name was asked for */
     uint64_t row[VM_RECENT_ROWS];   /* index of the newest rows … */
     guint64 row_wakes[VM_RECENT_ROWS];  /* … and their wakes */
     GQueue past;            /* Past, oldest first */
@@ -129,24 +131,26 @@ GPtrArray *vmset_vms(VmSet *set)
     return set->vms;
 }
 
-/* Takes @text over as a name, asking xenstore where it is empty. */
+static void set_text(char **text, const char *value)
+{
+    if (value && *value) {
+        g_free(*text);
+        *text = text_clean(value);
+    }
+}
+
+/*
+ * Who it is by xenstore; what the device model itself says is for where none
+ * answers. A VM that is gone keeps the name by which it was known.
+ */
 static void set_names(Vm *vm, const char *name, const char *uuid)
 {
-    g_autofree char *more_name = NULL;
-    g_autofree char *more_uuid = NULL;
+    g_autofree char *real_name = NULL;
+    g_autofree char *real_uuid = NULL;
+    gboolean sure = xen_identity(vm->domid, &real_name, &real_uuid);
 
-    if (!name || !*name) {
-        more_name = xen_read("/local/domain/%d/name", vm->domid);
-        name = more_name ? more_name : "";
-    }
-    if (!uuid || !*uuid) {
-        more_uuid = xen_domain_uuid(vm->domid);
-        uuid = more_uuid ? more_uuid : "";
-    }
-    g_free(vm->name);
-    g_free(vm->uuid);
-    vm->name = text_clean(name);
-    vm->uuid = text_clean(uuid);
+    set_text(&vm->name, sure ? real_name : name);
+    set_text(&vm->uuid, sure ? real_uuid : uuid);
 }
 
 /* ---- the process ----------------------------------------------------- */
@@ -324,8 +328,7 @@ static void take_rows(Vm *vm, const char *page)
 static void recent_rate(Vm *vm, guint64 now_ns)
 {
     struct VmPrivate *p = vm->priv;
-    gboolean owned = strcmp(vm->state, "crashed") != 0;
-    guint64 end = rows_end(&p->header, owned, now_ns);
+    guint64 end = rows_end(&p->header, p->owned, now_ns);
     guint64 last = MAX(rows_index(&p->header, end), p->row[0]);
     guint64 first = last > VM_RECENT_ROWS ? last - VM_RECENT_ROWS + 1 : 1;
     double begin = p->header.start_ns / 1e9 +
@@ -339,13 +342,14 @@ static void recent_rate(Vm *vm, guint64 now_ns)
             wakes += p->row_wakes[i];
         }
     }
-    vm->recent_known = owned;
+    vm->recent_known = p->owned;
     vm->recent_rate = seconds > 0 ? wakes / seconds : 0;
 }
 
 static void trouble(Vm *vm, GError *err)
 {
     vm->interval = 0;
+    vm->trouble_code = err->code;
     g_free(vm->trouble);
     vm->trouble = g_strdup(err->message);
     vm->state = "unreadable";
@@ -361,18 +365,15 @@ static pid_t owner_pid(VmSet *set, Vm *vm)
         set->owners = page_owners();
     }
     pid = page_owner(vm->priv->page, set->owners);
-    /* Where the kernel does not say, the page does. */
-    return pid ? pid : vm->priv->header.pid;
+    /* Where the kernel does not say, the toolstack may. */
+    return pid ? pid : xen_device_model(vm->domid);
 }
 
 static void take_header(VmSet *set, Vm *vm)
 {
     const PulsarLedgerHeader *h = pulsar_ledger_header(set->buf);
-    gboolean known = vm->priv->read;
 
-    if (!known || memcmp(h->name, vm->priv->header.name, sizeof(h->name)) ||
-        memcmp(h->uuid, vm->priv->header.uuid, sizeof(h->uuid))) {
-        set_names(vm, h->name, h->uuid);
+    if (!vm->priv->read) {
         g_free(vm->version);
         vm->version = text_clean(h->version);
     }
@@ -384,6 +385,17 @@ static void take_header(VmSet *set, Vm *vm)
     vm->priv->read = TRUE;
 }
 
+/* Now and then: VMs may be given other names. */
+static void renew_names(Vm *vm, guint64 now_ns)
+{
+    struct VmPrivate *p = vm->priv;
+
+    if (!p->named_ns || now_ns - p->named_ns >= SEARCH_NS) {
+        p->named_ns = now_ns;
+        set_names(vm, p->header.name, p->header.uuid);
+    }
+}
+
 static void sample_page(VmSet *set, Vm *vm)
 {
     struct VmPrivate *p = vm->priv;
@@ -393,13 +405,15 @@ static void sample_page(VmSet *set, Vm *vm)
     guint64 now_ns;
 
     if (!p->page) {
+        renew_names(vm, page_now());
         return; /* it could not be opened, and that was said */
     }
-    owned = page_owned(p->page);
+    owned = p->owned = page_owned(p->page);
     forget_changes(vm);
     if (!p->read || page_changed(p->page, p->header.seq)) {
         if (!page_read(p->page, set->buf, &err)) {
             trouble(vm, err);
+            renew_names(vm, page_now());
             return;
         }
         take_header(set, vm);
@@ -409,6 +423,7 @@ static void sample_page(VmSet *set, Vm *vm)
         subtract(&vm->new_total, &vm->total, &before);
     }
     now_ns = page_now();
+    renew_names(vm, now_ns);
     g_clear_pointer(&vm->trouble, g_free);
     vm->state = ledger_state(&p->header, owned);
 
@@ -474,6 +489,7 @@ static gboolean find_pages(VmSet *set, GError **errp)
                 continue;
             }
             vm = vm_new(domid, FALSE);
+            vm->in_folder = TRUE;
             vm->priv->entry_ino = e->d_ino;
             vm->priv->page = page;
             if (!page) {
@@ -638,7 +654,10 @@ gboolean vmset_sample(VmSet *set, GError **errp)
 
         sample_page(set, vm);
         g_hash_table_add(set->ours, GINT_TO_POINTER(vm->pid));
-        g_ptr_array_add(set->vms, vm);
+        /* What ended as it should is nobody's concern any more. */
+        if (vm->trouble || vm->priv->owned || strcmp(vm->state, "exited")) {
+            g_ptr_array_add(set->vms, vm);
+        }
     }
     if (set->with_stock &&
         (!set->searched_ns || now_ns - set->searched_ns >= SEARCH_NS)) {

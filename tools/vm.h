@@ -38,9 +38,11 @@ typedef struct Vm {
     char *uuid;             /* the same */
     char *version;          /* of the device model, clean; "" for stock */
     gboolean stock;
+    gboolean in_folder;     /* it keeps its page where only root makes files */
     const char *state;      /* "running", "crashed" … */
     char *options;          /* the text of its page; see settings_parse() */
     char *trouble;          /* why its page cannot be read, or NULL */
+    int trouble_code;       /* … and the exit status that says so */
     pid_t pid;              /* 0 when not known */
 
     double interval;

@@ -10,6 +10,8 @@
 
 #include "xen.h"
 
+#define UUID_LENGTH  36
+
 /* Connected on first use, for the life of the process. */
 static struct xs_handle *connection(void)
 {
@@ -47,30 +49,41 @@ char *xen_read(const char *fmt, ...)
     return ret;
 }
 
-char *xen_domain_uuid(int domid)
+gboolean xen_answers(void)
 {
-    g_autofree char *vm = xen_read("/local/domain/%d/vm", domid);
-
-    return vm && g_str_has_prefix(vm, "/vm/") ? g_strdup(vm + 4) : NULL;
+    return connection() != NULL;
 }
 
-int xen_domain_called(const char *name)
+gboolean xen_identity(int domid, char **ret_name, char **ret_uuid)
 {
-    unsigned n = 0, i;
-    int domid = -1;
-    char **ids;
+    char *name = xen_read("/local/domain/%d/name", domid);
+    g_autofree char *vm = xen_read("/local/domain/%d/vm", domid);
 
-    if (!connection()) {
-        return -1;
-    }
-    ids = xs_directory(connection(), XBT_NULL, "/local/domain", &n);
-    for (i = 0; ids && i < n && domid < 0; i++) {
-        g_autofree char *have = xen_read("/local/domain/%s/name", ids[i]);
+    *ret_name = name ? name : g_strdup("");
+    /* One that was migrated to its own host has "-1" behind its UUID. */
+    *ret_uuid = g_strndup(vm && g_str_has_prefix(vm, "/vm/")
+                          ? vm + strlen("/vm/") : "", UUID_LENGTH);
+    return xen_answers();
+}
 
-        if (have && !strcmp(have, name)) {
-            domid = atoi(ids[i]);
+pid_t xen_device_model(int domid)
+{
+    /* libxl's place, and xenopsd's. */
+    static const char *const places[] = {
+        "/local/domain/%d/image/device-model-pid",
+        "/local/domain/%d/qemu-pid",
+    };
+    guint64 pid = 0;
+    guint i;
+
+    for (i = 0; !pid && i < G_N_ELEMENTS(places); i++) {
+        g_autofree char *path = g_strdup_printf(places[i], domid);
+        g_autofree char *text = xen_read("%s", path);
+
+        if (text && !g_ascii_string_to_unsigned(text, 10, 1, G_MAXINT, &pid,
+                                                NULL)) {
+            pid = 0;
         }
     }
-    free(ids);
-    return domid;
+    return pid;
 }

@@ -7,6 +7,7 @@
 #define PULSAR_XEN_H
 
 #include <glib.h>
+#include <sys/types.h>
 
 /**
  * xen_read: a node of xenstore
@@ -17,10 +18,25 @@
  */
 char *xen_read(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 
-/** xen_domain_uuid: the UUID of domain @domid, or NULL; to be freed. */
-char *xen_domain_uuid(int domid);
+/** xen_answers: is there a xenstored that answers? */
+gboolean xen_answers(void);
 
-/** xen_domain_called: the domain whose name is @name now, or -1. */
-int xen_domain_called(const char *name);
+/**
+ * xen_identity: what the toolstack calls domain @domid
+ * @ret_name: its name now, as it is there; "" when it has none
+ * @ret_uuid: its UUID, or ""
+ *
+ * Both are to be freed by the caller.
+ *
+ * Returns: FALSE when no xenstored answers; both are "" then.
+ */
+gboolean xen_identity(int domid, char **ret_name, char **ret_uuid);
+
+/**
+ * xen_device_model: the process that serves domain @domid
+ *
+ * Returns: its number as the toolstack wrote it down, or 0.
+ */
+pid_t xen_device_model(int domid);
 
 #endif /* PULSAR_XEN_H */

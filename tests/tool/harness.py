@@ -7,11 +7,14 @@ ledger pages, device models that are played by fakedm, and the command.
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import traceback
+
+from xenstored import Xenstored
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -77,12 +80,18 @@ def settled(pid):
         os.sched_yield()
 
 
+def unescaped(text):
+    return re.sub(rb'\\x([0-9a-f]{2})', lambda m: bytes([int(m[1], 16)]),
+                  text.encode('utf-8', 'surrogateescape'))
+
+
 class Dm:
     """A device model that does what it is told, and sleeps when it is done:
     going to sleep is a context switch too, which nobody may see later."""
 
-    def __init__(self, path, domid, args, argv0='fakedm', start=0.0):
-        self.path, self.domid = path, domid
+    def __init__(self, path, domid, args, argv0='fakedm', start=0.0,
+                 xenstored=None):
+        self.path, self.domid, self.xenstored = path, domid, xenstored
         self.child = subprocess.Popen(
             [argv0, path, str(domid), *args], executable=FAKEDM,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -99,6 +108,15 @@ class Dm:
         settled(self.pid)
 
     def say(self, *lines):
+        """Does it; the toolstack knows names and UUIDs too."""
+        for line in lines:
+            verb, _, rest = line.partition(' ')
+            if self.xenstored and verb in ('name', 'uuid'):
+                self.xenstored.name(self.domid, **{verb: unescaped(rest)})
+        return self.claim(*lines)
+
+    def claim(self, *lines):
+        """Does it, and nobody else says so."""
         for line in lines:
             self.child.stdin.write(line + '\n')
             self.child.stdin.flush()
@@ -131,15 +149,17 @@ class Host:
         self.rundir = os.path.join(self.dir, 'run')
         os.mkdir(self.rundir)
         self.dms = []
+        self.xenstored = Xenstored(os.path.join(self.dir, 'xenstored'))
         self.env = dict(os.environ, PULSAR_RUNDIR=self.rundir,
                         LC_ALL='C.UTF-8', TERM='screen-256color',
-                        XENSTORED_PATH=os.path.join(self.dir, 'no-xenstored'),
+                        XENSTORED_PATH=os.path.join(self.dir, 'xenstored'),
                         XENSTORED_RUNDIR=self.dir, PULSAR_TOOLSTACK='xl')
         self.env.pop('NO_COLOR', None)
 
     def close(self):
         for dm in self.dms:
             dm.close()
+        self.xenstored.close()
         shutil.rmtree(self.dir)
 
     def path(self, domid):
@@ -147,7 +167,8 @@ class Host:
 
     def dm(self, domid, *lines, name=None, start=0.0, args=()):
         """A device model with a ledger page, made START seconds ago."""
-        dm = Dm(self.path(domid), domid, args, start=start)
+        dm = Dm(self.path(domid), domid, args, start=start,
+                xenstored=self.xenstored)
         self.dms.append(dm)
         if name is not None:
             dm.say('name ' + name)
@@ -156,7 +177,9 @@ class Host:
     def process(self, domid, name, path, args=(), start=None):
         """A process with the command line of a device model."""
         dm = Dm(path, domid, ['-xen-domid', str(domid), '-name', name, *args],
-                argv0='/usr/lib/xen/bin/qemu-system-i386', start=start)
+                argv0='/usr/lib/xen/bin/qemu-system-i386', start=start,
+                xenstored=self.xenstored)
+        self.xenstored.name(domid, re.sub('^guest=|,.*', '', name).encode())
         self.dms.append(dm)
         return dm
 

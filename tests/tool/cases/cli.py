@@ -2,11 +2,14 @@
 """What all commands have in common: options, names, ends."""
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import subprocess
 
-from harness import case, check, equal, NO_SUCH_VM, Skip, SYSTEM, USAGE
+from harness import (BAD_PAGE, case, check, equal, NO_SUCH_VM, Skip, SYSTEM,
+                     USAGE)
 
 
 @contextlib.contextmanager
@@ -134,6 +137,158 @@ def clean_needs_permission(host):
     dead.crash()
     with as_nobody(host) as prefix:
         host.fails(PERMISSION, 'clean', prefix=prefix, says=(dead.path,))
+
+
+@case(sanitised=True)
+def clean_does_what_it_can(host):
+    """What is no page is named, and the rest is removed all the same."""
+    for domid in 2, 4, 9:
+        host.dm(domid).crash()
+    os.mkdir(host.path(3))
+    os.symlink('/nowhere', host.path(5))
+    os.mkfifo(host.path(7))
+    r = host.fails(BAD_PAGE, 'clean', says=(host.path(3), host.path(7)))
+    for domid in 2, 4, 9:
+        check(f'removed {host.path(domid)}\n' in r.out, r.out)
+    equal(sorted(os.listdir(host.rundir)),
+          ['3.ledger', '5.ledger', '7.ledger'], 'left')
+
+
+LATE = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A device model puts its page in place just before one is taken away. */
+static void be_late(const char *path)
+{
+    static int (*real)(const char *, const char *);
+    const char *late = getenv("LATE_PAGE");
+
+    if (!real) {
+        real = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
+    }
+    if (late && strstr(path, ".ledger")) {
+        unsetenv("LATE_PAGE");
+        real(late, path);
+    }
+}
+
+int unlink(const char *path)
+{
+    be_late(path);
+    return ((int (*)(const char *))dlsym(RTLD_NEXT, "unlink"))(path);
+}
+
+int rename(const char *from, const char *to)
+{
+    be_late(from);
+    return ((int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename"))
+        (from, to);
+}
+"""
+
+
+@case
+def clean_spares_who_has_just_started(host):
+    """Between the look at a dead page and its removal a device model of the
+    same domain starts, and its page is where the dead one's was."""
+    source = os.path.join(host.dir, 'late.c')
+    with open(source, 'w', encoding='ascii') as f:
+        f.write(LATE)
+    library = os.path.join(host.dir, 'late.so')
+    subprocess.run(['cc', '-shared', '-fPIC', '-o', library, source, '-ldl'],
+                   check=True)
+    new = host.dm(5, name='new')
+    late = os.path.join(host.dir, 'late')
+    os.rename(new.path, late)
+    host.dm(5).crash()
+    host.run('clean', env={'LD_PRELOAD': library, 'LATE_PAGE': late})
+    check(not os.path.exists(late), 'the test itself')
+    equal(os.listdir(host.rundir), ['5.ledger'], 'pages')
+    equal(host.run('table', 5, '-j').json()['state'], 'running', 'page')
+
+
+def in_german(host):
+    """A locale in which numbers have a comma, made for this test."""
+    made = subprocess.run(['localedef', '-i', 'de_DE', '-f', 'UTF-8',
+                           os.path.join(host.dir, 'de_DE.UTF-8')],
+                          capture_output=True, check=False)
+    if not os.path.exists(os.path.join(host.dir, 'de_DE.UTF-8')):
+        raise Skip(f'no German locale: {made.stderr!r}')
+    return {'LOCPATH': host.dir, 'LC_ALL': 'de_DE.UTF-8'}
+
+
+@case(sanitised=True)
+def numbers_are_the_same_everywhere(host):
+    """What programs read has points, and who types may use a comma."""
+    env = in_german(host)
+    dm = host.dm(3, 'at 1', 'wake timer:x 3 500', name='web', start=95.5)
+    say = subprocess.run(['/bin/bash', '-c', 'printf %.1f 1,5'],
+                         env={**host.env, **env}, capture_output=True,
+                         check=False).stdout
+    equal(say, b'1,5', 'the test itself')
+    dm.crash()      # what is of now would not be the same twice
+    for args in ('table', 3, '--csv'), ('table', 3, '--json'), \
+            ('table', 3, '--svg', '-'), ('table', 3), ('show', 3), \
+            ('top', '-n', '-p', '-'):
+        equal(host.run(*args, env=env).out, host.run(*args).out, args)
+    lines = host.run('table', 3, '--csv', env=env).out.splitlines()
+    equal({len(line.split(',')) for line in lines}, {8}, 'fields')
+    host.dm(4)
+    for args in ('top', '-c'), ('top', '-j'), ('doctor', '-j'), ('top', '-1'):
+        for number in '0,3', '0.3':
+            out = host.run(*args, '-n', '-d', number, env=env).out
+            if args[1] == '-c':
+                equal({line.count(',') for line in out.splitlines()}, {21},
+                      'commas')
+            elif args[1] == '-j':
+                check([json.loads(line) for line in out.splitlines()], args)
+            else:
+                check(not re.search(r'\d,\d', out), out)
+    host.fails(USAGE, 'top', '-1', '-d', '0,01', env=env,
+               says=('0,01', '0.1'))
+    host.fails(USAGE, 'top', '-1', '-d', '1,5,2', env=env, says=('1,5,2',))
+
+
+@case(sanitised=True)
+def files_keep_their_modes(host):
+    """Whatever the umask: who reads them is not who writes them."""
+    dm = host.dm(3, name='web')
+    conf = os.path.join(host.dir, 'pulsar.conf')
+    for args in (('top', '-n', '-p'), ('table', '3', '--svg'),
+                 ('set', '-t', 'xl', 'web', 'usb=false', '-f')):
+        path = os.path.join(host.dir, 'file')
+        link = os.path.join(host.dir, 'link')
+        os.symlink(path, link)
+        for mode in None, 0o644, 0o640, 0o664:
+            if mode is not None:
+                os.chmod(path, mode)
+                with contextlib.suppress(PermissionError):
+                    os.chown(path, -1, 12345)
+            group = mode is not None and os.stat(path).st_gid
+            host.run(*args, path if mode is None else link, umask=0o077)
+            equal(os.stat(path).st_mode & 0o7777, mode or 0o644,
+                  f'{args}: mode')
+            check(os.path.islink(link), 'the link is gone')
+            if mode is not None:
+                equal(os.stat(path).st_gid, group, f'{args}: group')
+        os.unlink(path)
+        os.unlink(link)
+    check(not os.path.exists(conf), 'the test itself')
+    # What is no file stays what it is.
+    fifo = os.path.join(host.dir, 'fifo')
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    host.run('top', '-n', '-p', fifo)
+    check(b'xen_dm_up' in os.read(reader, 65536), 'fifo')
+    os.close(reader)
+    check(os.path.exists(fifo) and not os.path.isfile(fifo), 'a fifo still')
+    equal(sorted(n for n in os.listdir(host.dir) if n.startswith('f')),
+          ['fifo'], 'files left')
+    check(dm.pid, 'the test itself')
 
 
 @case

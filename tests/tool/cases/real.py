@@ -283,12 +283,14 @@ def names_that_xenstore_knows(host):
         home = f'/local/domain/{m.domid}'
         m.xenstore.write(home + '/name', 'new-name')
         m.xenstore.write(home + '/vm', f'/vm/{uuid}')
-        for what in 'new-name', f'standin-{m.domid}', uuid:
+        for what in 'new-name', uuid:
             equal(host.run('table', what, '--json').json()['domid'], m.domid,
                   what)
         vm = host.run('top', '-jn', '-d', 0.1).json()
-        equal((vm['name'], vm['uuid']), (f'standin-{m.domid}', uuid),
-              'in top')
+        equal((vm['name'], vm['uuid']), ('new-name', uuid), 'in top')
+        m.xenstore.write(home + '/vm', f'/vm/{uuid}-1')
+        vm = host.run('top', '-jn', '-d', 0.1).json()
+        equal(vm['uuid'], uuid, 'migrated to its own host')
 
 
 @case

@@ -286,14 +286,52 @@ def screen_needs_a_known_terminal(host):
 
 
 @case
+def screen_says_that_it_cannot_place_the_cursor(host):
+    with top(host, env={'TERM': 'dumb'}) as t:
+        equal(t.ended(), SYSTEM, 'exit')
+        t.wait_text("TERM='dumb'")
+        t.wait_text('--once')
+
+
+@case
 def screen_leaves_the_terminal_as_it_was(host):
     host.dm(1, name='web')
-    with top(host) as t:
-        t.wait(cause('web', 'asleep'), 'web')
-        os.kill(t.pid_of('pulsar'), signal.SIGTERM)
-        t.ended()
-        echo = t.tmux('display-message', '-p', '#{alternate_on}').strip()
-        equal(echo, '0', 'alternate screen')
+    for sig in signal.SIGTERM, signal.SIGINT:
+        for frozen in False, True:
+            with top(host) as t:
+                t.wait(cause('web', 'asleep'), 'web')
+                if frozen:
+                    t.keys('p')
+                    t.wait_text('FROZEN')
+                # Ctrl-C would end the shell around it as well.
+                os.kill(t.pid_of('pulsar'), sig)
+                equal(t.ended(), 128 + sig, f'exit by {sig.name}')
+                echo = t.tmux('display-message', '-p', '#{alternate_on}')
+                equal(echo.strip(), '0', 'alternate screen')
+            os.unlink(os.path.join(host.dir, 'status'))
+
+
+@case(sanitised=True)
+def screen_of_80_columns_tells_the_cause(host):
+    """What tells least makes room; what they are sorted by stays."""
+    dm = host.dm(1, name='web')
+    with top(host, width=80) as t:
+        for width in 80, 64:
+            t.resize(width, 24)
+            t.wait(cause('web', 'asleep'), f'asleep, in {width} columns')
+            dm.say('now', 'wake timer:uhci_frame_timer 100')
+            t.wait(cause('web', 'timer:uhci_frame_timer'), f'cause in {width}')
+            titles = t.screen()[2]
+            for title in 'NAME', 'WAKES/s', 'TOP CAUSE':
+                check(title in titles, f'{title} in {titles}')
+            check('THR' not in titles, titles)
+        t.resize(80, 24)
+        t.keys('<', '<', '<', *['>'] * 9)
+        t.wait_text('by threads')
+        check('THR' in t.screen()[2] and 'TOP CAUSE' in t.screen()[2],
+              t.screen()[2])
+        t.resize(110, 24)
+        t.wait_text('PRIVATE')
 
 
 @case

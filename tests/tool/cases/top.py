@@ -532,3 +532,24 @@ def five_hundred_vms_cost_under_2_percent(host):
     print(f'# 500 VMs: {each * 1000:.2f} ms of a processor a refresh '
           f'({each * 100:.2f} % at 1 s); the first look {once * 1000:.0f} ms')
     check(each < 0.02, f'{each * 1000:.1f} ms a refresh')
+
+
+@case(sanitised=True)
+def check_of_what_cannot_be_read(host):
+    """All is well cannot be said of it."""
+    from harness import BAD_PAGE
+    host.dm(5)
+    os.mkdir(host.path(6))
+    args = ('top', '-n', '-d', 0.1, '--check')
+    host.fails(BAD_PAGE, *args, 1000, says=(host.path(6), 'plain file'))
+    dm = host.dm(7, name='web')
+    child = host.start('top', '-n', '-d', 0.4, '--check', 1)
+    while child.poll() is None:
+        dm.say('now', 'wake timer:x 5')
+    err = child.communicate()[1].decode()
+    equal(child.returncode, EXCEEDED, 'exit')
+    check(host.path(6) in err and 'web' in err.splitlines()[-1], err)
+    r = host.fails(BAD_PAGE, 'show', '--all', '-j', says=(host.path(6),))
+    equal([vm['domid'] for vm in r.jsons()], [5, 7], 'the others')
+    os.rmdir(host.path(6))
+    host.run(*args, 1000)
