@@ -147,8 +147,8 @@ static gboolean parse(Request *r, char **args, gboolean xapi, GError **errp)
     return TRUE;
 }
 
-/* "usb=false dvd=none", as far as it can be told. */
-static char *describe(const Request *r)
+/* "usb=false dvd=none"; @kept has a bit for each option that is left out. */
+static char *describe(const Request *r, guint kept)
 {
     GString *s = g_string_new(NULL);
     guint i;
@@ -156,7 +156,10 @@ static char *describe(const Request *r)
     for (i = 0; i < r->keys->len; i++) {
         const PulsarOption *option = r->keys->pdata[i];
 
-        g_string_append_printf(s, "%s%s", i ? " " : "", option->name);
+        if (kept & (1u << (option - pulsar_option_table))) {
+            continue;
+        }
+        g_string_append_printf(s, "%s%s", s->len ? " " : "", option->name);
         if (!r->unset) {
             g_string_append_printf(s, "=%s", (char *)r->values->pdata[i]);
         }
@@ -164,13 +167,17 @@ static char *describe(const Request *r)
     return g_string_free(s, FALSE);
 }
 
-static void say(const Request *r, const char *whom, const char *where)
+static void say(const Request *r, guint kept, const char *whom,
+                const char *where)
 {
-    g_autofree char *what = describe(r);
+    g_autofree char *what = describe(r, kept);
     g_autofree char *shown = text_shown(whom);
     g_autofree char *shown_what = text_shown(what);
     g_autofree char *shown_where = text_shown(where);
 
+    if (!*what) {
+        return; /* everything was left as it is */
+    }
     printf("%s%s %s for %s%s%s\n", opt.dry_run ? "would " : "",
            r->unset ? "unset" : "set", shown_what, shown,
            *where ? " in " : "", shown_where);
@@ -329,10 +336,10 @@ static gboolean change_conf(const Request *r, GPtrArray *names,
         return FALSE;
     }
     for (i = 0; i < names->len; i++) {
-        say(r, names->pdata[i], opt.config);
+        say(r, 0, names->pdata[i], opt.config);
     }
     if (opt.all) {
-        say(r, "every VM", opt.config);
+        say(r, 0, "every VM", opt.config);
         note_exceptions(r, kf);
     }
     return TRUE;
@@ -430,24 +437,116 @@ static gboolean xapi_choose(const Request *r, GPtrArray *all,
     return TRUE;
 }
 
-static gboolean xapi_remove(const XapiVm *vm, const char *platform_key,
-                            GError **errp)
-{
-    g_autofree char *uuid = g_strdup_printf("uuid=%s", vm->uuid);
-    g_autofree char *key = g_strdup_printf("param-key=%s", platform_key);
-    const char *args[] = {
-        "vm-param-remove", uuid, "param-name=platform", key, NULL
-    };
+/*
+ * What is done to a VM's platform map. What a key was before the first
+ * 'pulsar set' is kept beside it, in other-config, and 'pulsar unset' puts it
+ * back.
+ */
+#define WAS       "pulsar-was-"
+#define WAS_NONE  "unset"
 
-    /* xe takes it for an error when the key is not there. */
-    return !platform_key ||
-           !g_hash_table_contains(vm->platform, platform_key) ||
-           xapi_run(args, NULL, errp);
+typedef struct Change {
+    const XapiVm *vm;
+    GPtrArray *put;         /* arguments of vm-param-set, char * */
+    GPtrArray *removed;     /* pairs of a map's and a key's name, char * */
+    GString *kept;          /* what was left alone */
+    guint kept_options;     /* … a bit for each PulsarOptionId */
+} Change;
+
+static void change_init(Change *c, const XapiVm *vm)
+{
+    c->vm = vm;
+    c->put = g_ptr_array_new_with_free_func(g_free);
+    c->removed = g_ptr_array_new_with_free_func(g_free);
+    c->kept = g_string_new(NULL);
+    c->kept_options = 0;
+    g_ptr_array_add(c->put, g_strdup("vm-param-set"));
+    g_ptr_array_add(c->put, g_strdup_printf("uuid=%s", vm->uuid));
 }
 
-static void add_platform(GPtrArray *args, const char *key, const char *value)
+static void change_clear(Change *c)
 {
-    g_ptr_array_add(args, g_strdup_printf("platform:%s=%s", key, value));
+    g_ptr_array_unref(c->put);
+    g_ptr_array_unref(c->removed);
+    g_string_free(c->kept, TRUE);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Change, change_clear)
+
+static void change_remove(Change *c, const char *map, const char *key)
+{
+    /* xe takes it for an error when the key is not there. */
+    if (g_hash_table_contains(strcmp(map, "platform") ? c->vm->other
+                              : c->vm->platform, key)) {
+        g_ptr_array_add(c->removed, g_strdup(map));
+        g_ptr_array_add(c->removed, g_strdup(key));
+    }
+}
+
+/* To @value, or away with it for NULL. */
+static void change_put(Change *c, const char *key, const char *value)
+{
+    const char *old = g_hash_table_lookup(c->vm->platform, key);
+    g_autofree char *was = g_strconcat(WAS, key, NULL);
+
+    if (!g_strcmp0(old, value)) {
+        return;
+    }
+    if (!g_hash_table_contains(c->vm->other, was)) {
+        g_ptr_array_add(c->put, g_strdup_printf("other-config:%s=%s", was,
+                                                old ? old : WAS_NONE));
+    }
+    if (value) {
+        g_ptr_array_add(c->put, g_strdup_printf("platform:%s=%s", key, value));
+    } else {
+        change_remove(c, "platform", key);
+    }
+}
+
+static void change_undo(Change *c, const char *key)
+{
+    g_autofree char *was = g_strconcat(WAS, key, NULL);
+    const char *value = g_hash_table_lookup(c->vm->other, was);
+
+    if (value && strcmp(value, WAS_NONE)) {
+        g_ptr_array_add(c->put, g_strdup_printf("platform:%s=%s", key, value));
+    } else {
+        change_remove(c, "platform", key);
+    }
+    change_remove(c, "other-config", was);
+}
+
+/* A port that somebody has connected to something ("tcp:HOST:PORT"). */
+static gboolean is_connected(const Change *c, const PulsarOption *option)
+{
+    const char *value = option->platform_own
+        ? g_hash_table_lookup(c->vm->platform, option->platform_key) : NULL;
+
+    return value && strchr(value, ':');
+}
+
+static gboolean change_run(const Change *c, GError **errp)
+{
+    g_autofree char *uuid = g_strdup_printf("uuid=%s", c->vm->uuid);
+    guint i;
+
+    if (c->put->len > 2) {
+        g_ptr_array_add(c->put, NULL);
+        if (!xapi_run((const char *const *)c->put->pdata, NULL, errp)) {
+            return FALSE;
+        }
+    }
+    for (i = 0; i < c->removed->len; i += 2) {
+        g_autofree char *map = g_strdup_printf(
+            "param-name=%s", (char *)c->removed->pdata[i]);
+        g_autofree char *key = g_strdup_printf(
+            "param-key=%s", (char *)c->removed->pdata[i + 1]);
+        const char *args[] = { "vm-param-remove", uuid, map, key, NULL };
+
+        if (!xapi_run(args, NULL, errp)) {
+            return FALSE;
+        }
+    }
+    return TRUE;
 }
 
 /* Is it a value that xapi would not leave as it is? */
@@ -456,51 +555,97 @@ static gboolean needs_word(const PulsarOption *option, const char *value)
     return option->platform_word && pulsar_boolean(value) < 0;
 }
 
-static gboolean xapi_set(const Request *r, const XapiVm *vm, GError **errp)
+static void change_set(Change *c, const PulsarOption *option,
+                       const char *value)
 {
-    g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
-    guint i;
+    const char *key = option->platform_key;
 
-    g_ptr_array_add(args, g_strdup("vm-param-set"));
-    g_ptr_array_add(args, g_strdup_printf("uuid=%s", vm->uuid));
-    for (i = 0; i < r->keys->len; i++) {
-        const PulsarOption *option = r->keys->pdata[i];
-        const char *value = r->values->pdata[i];
+    if (option->platform_own && !g_ascii_strcasecmp(value, "given")) {
+        /* What is given is what xapi has without the key. */
+        change_put(c, key, NULL);
+    } else if (option->platform_word) {
+        gboolean word = needs_word(option, value);
 
-        if (needs_word(option, value)) {
-            add_platform(args, option->platform_word, value);
-            value = "true";     /* so that xapi asks for the device at all */
-        }
-        add_platform(args, option->platform_key, value);
+        /* With a word xapi still has to ask for the device. */
+        change_put(c, key, word || pulsar_boolean(value) ? "true" : "false");
+        change_put(c, option->platform_word, word ? value : NULL);
+    } else {
+        change_put(c, key, value);
     }
-    g_ptr_array_add(args, NULL);
-    if (!xapi_run((const char *const *)args->pdata, NULL, errp)) {
-        return FALSE;
-    }
-    for (i = 0; i < r->keys->len; i++) {
-        const PulsarOption *option = r->keys->pdata[i];
-
-        if (!needs_word(option, r->values->pdata[i]) &&
-            !xapi_remove(vm, option->platform_word, errp)) {
-            return FALSE;
-        }
-    }
-    return TRUE;
 }
 
-static gboolean xapi_unset(const Request *r, const XapiVm *vm, GError **errp)
+static void change_unset(Change *c, const PulsarOption *option)
+{
+    change_undo(c, option->platform_key);
+    if (option->platform_word) {
+        change_undo(c, option->platform_word);
+    }
+}
+
+/* What somebody has connected is his, and what was before is forgotten. */
+static void change_keep(Change *c, const PulsarOption *option,
+                        const char *value)
+{
+    const char *key = option->platform_key;
+    g_autofree char *was = g_strconcat(WAS, key, NULL);
+
+    change_remove(c, "other-config", was);
+    c->kept_options |= 1u << (option - pulsar_option_table);
+    if (value && g_ascii_strcasecmp(value, "given")) {
+        g_string_append_printf(c->kept, "%splatform:%s=%s",
+                               c->kept->len ? " and " : "", key,
+                               (char *)g_hash_table_lookup(c->vm->platform,
+                                                           key));
+    }
+}
+
+static void change_plan(Change *c, const Request *r)
 {
     guint i;
 
     for (i = 0; i < r->keys->len; i++) {
         const PulsarOption *option = r->keys->pdata[i];
+        const char *value = r->unset ? NULL : r->values->pdata[i];
 
-        if (!xapi_remove(vm, option->platform_key, errp) ||
-            !xapi_remove(vm, option->platform_word, errp)) {
-            return FALSE;
+        if (is_connected(c, option)) {
+            change_keep(c, option, value);
+        } else if (r->unset) {
+            change_unset(c, option);
+        } else {
+            change_set(c, option, value);
         }
     }
-    return TRUE;
+}
+
+/* Will a device model see what is written? It is not for us to change. */
+static void say_who_hands_on(const Request *r)
+{
+    guint i;
+
+    for (i = 0; !r->unset && i < r->keys->len; i++) {
+        const PulsarOption *option = r->keys->pdata[i];
+        const char *value = r->values->pdata[i];
+        const char *key = needs_word(option, value) ? option->platform_word
+                                                    : option->platform_key;
+        g_autofree char *shown = text_shown(value);
+
+        switch (xapi_hands(key)) {
+        case XAPI_HANDS_ON:
+            printf("note: xapi hands platform:%s on to the device model\n",
+                   key);
+            break;
+        case XAPI_DROPS:
+            printf("note: xapi drops platform:%s here, for its feature "
+                   "no_platform_filter is off; put %s=%s into pulsar.conf\n",
+                   key, option->name, shown);
+            break;
+        case XAPI_HANDS_UNKNOWN:
+            printf("note: xapi does not say whether it hands platform:%s on "
+                   "to the device model; 'pulsar show' tells after a start\n",
+                   key);
+            break;
+        }
+    }
 }
 
 static gboolean run_xapi(const Request *r, GError **errp)
@@ -518,10 +663,20 @@ static gboolean run_xapi(const Request *r, GError **errp)
                                                 vm->uuid);
         g_autofree char *shown = text_shown(whom);
         g_autoptr(GError) err = NULL;
+        g_auto(Change) c;
 
-        if (opt.dry_run || (r->unset ? xapi_unset(r, vm, &err)
-                                     : xapi_set(r, vm, &err))) {
-            say(r, whom, "");
+        change_init(&c, vm);
+        change_plan(&c, r);
+        if (c.kept->len) {
+            g_autofree char *kept = text_shown(c.kept->str);
+
+            printf("kept %s of %s, which somebody has connected\n", kept,
+                   shown);
+            /* For all VMs means for all that it fits. */
+            failed += !opt.all;
+        }
+        if (opt.dry_run || change_run(&c, &err)) {
+            say(r, c.kept_options, whom, "");
         } else {
             g_autofree char *why = text_shown(err->message);
 
@@ -529,6 +684,7 @@ static gboolean run_xapi(const Request *r, GError **errp)
             failed++;
         }
     }
+    say_who_hands_on(r);
     for (i = 0; i < r->keys->len; i++) {
         const PulsarOption *option = r->keys->pdata[i];
 

@@ -87,20 +87,27 @@ static void free_vm(gpointer data)
     g_free(vm->uuid);
     g_free(vm->name);
     g_hash_table_unref(vm->platform);
+    g_hash_table_unref(vm->other);
     g_free(vm);
 }
 
-/* "timeoffset: 0; usb: true; …" */
-static void parse_platform(XapiVm *vm, const char *map)
+static GHashTable *new_map(void)
 {
-    g_auto(GStrv) pairs = g_strsplit(map, ";", -1);
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+}
+
+/* "timeoffset: 0; usb: true; …" */
+static void parse_map(GHashTable *ret, const char *map)
+{
+    g_auto(GStrv) pairs = g_strsplit(map, "; ", -1);
     char **p, *colon;
 
     for (p = pairs; *p; p++) {
         colon = strchr(*p, ':');
         if (colon) {
             *colon = 0;
-            g_hash_table_add(vm->platform, g_strdup(g_strstrip(*p)));
+            g_hash_table_insert(ret, g_strdup(g_strstrip(*p)),
+                                g_strdup(g_strstrip(colon + 1)));
         }
     }
 }
@@ -118,7 +125,9 @@ static void parse_field(XapiVm *vm, const char *key, const char *value)
         g_free(vm->name);
         vm->name = text_clean(value);
     } else if (!strcmp(key, "platform")) {
-        parse_platform(vm, value);
+        parse_map(vm->platform, value);
+    } else if (!strcmp(key, "other-config")) {
+        parse_map(vm->other, value);
     } else if (!strcmp(key, "is-control-domain") && !strcmp(value, "true")) {
         vm->unfit = "a control domain";
     } else if (!strcmp(key, "is-a-snapshot") && !strcmp(value, "true")) {
@@ -134,7 +143,7 @@ gboolean xapi_list(GPtrArray **ret, GError **errp)
 {
     static const char *const args[] = {
         "vm-list", "params=uuid,name-label,is-control-domain,is-a-template,"
-        "is-a-snapshot,HVM-boot-policy,platform", NULL
+        "is-a-snapshot,HVM-boot-policy,platform,other-config", NULL
     };
     g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(free_vm);
     g_autofree char *out = NULL;
@@ -161,8 +170,8 @@ gboolean xapi_list(GPtrArray **ret, GError **errp)
         if (!strcmp(key, "uuid")) { /* the first of each record */
             vm = g_new0(XapiVm, 1);
             vm->name = g_strdup("");
-            vm->platform = g_hash_table_new_full(g_str_hash, g_str_equal,
-                                                 g_free, NULL);
+            vm->platform = new_map();
+            vm->other = new_map();
             g_ptr_array_add(list, vm);
         }
         if (vm) {
@@ -171,4 +180,45 @@ gboolean xapi_list(GPtrArray **ret, GError **errp)
     }
     *ret = g_steal_pointer(&list);
     return TRUE;
+}
+
+/* The pool's word on one of its features, or NULL. */
+static char *pool_restriction(const char *key)
+{
+    static const char *const args[] = {
+        "pool-list", "params=restrictions", NULL
+    };
+    g_autoptr(GHashTable) map = new_map();
+    g_autofree char *out = NULL;
+    const char *begin;
+
+    if (!xapi_run(args, &out, NULL)) {
+        return NULL;
+    }
+    begin = strchr(out, ')');
+    begin = begin ? strchr(begin, ':') : NULL;
+    parse_map(map, begin ? begin + 1 : "");
+    return g_strdup(g_hash_table_lookup(map, key));
+}
+
+XapiHands xapi_hands(const char *key)
+{
+    /* xapi has a use of its own for these. */
+    static const char *const known[] = {
+        "hvm_serial", "parallel", "usb", "usb_tablet", NULL
+    };
+    static gboolean asked;
+    static XapiHands others;
+
+    if (g_strv_contains(known, key)) {
+        return XAPI_HANDS_ON;
+    }
+    if (!asked) {
+        g_autofree char *filter = pool_restriction("platform_filter");
+
+        asked = TRUE;
+        others = !filter ? XAPI_HANDS_UNKNOWN :
+                 !strcmp(filter, "false") ? XAPI_HANDS_ON : XAPI_DROPS;
+    }
+    return others;
 }

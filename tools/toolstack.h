@@ -25,7 +25,8 @@ typedef struct XapiVm {
     char *uuid;
     char *name;             /* clean */
     const char *unfit;      /* why options do not apply to it, or NULL */
-    GHashTable *platform;   /* set of the keys in its platform map */
+    GHashTable *platform;   /* its platform map, key -> value */
+    GHashTable *other;      /* the same of other-config */
 } XapiVm;
 
 /**
@@ -33,6 +34,20 @@ typedef struct XapiVm {
  * @ret: XapiVm
  */
 gboolean xapi_list(GPtrArray **ret, GError **errp);
+
+/** enum XapiHands: does a key of the platform map reach the device model? */
+typedef enum XapiHands {
+    XAPI_HANDS_ON,
+    XAPI_DROPS,             /* its feature no_platform_filter is off */
+    XAPI_HANDS_UNKNOWN,     /* xapi did not say */
+} XapiHands;
+
+/**
+ * xapi_hands: what xapi does with a key of the platform map
+ *
+ * Asks xapi once.
+ */
+XapiHands xapi_hands(const char *key);
 
 /**
  * xapi_run: run one command of xe

@@ -239,22 +239,28 @@ if sys.argv[1] == 'vm-list':
     for uuid, vm in vms.items():
         print(f'uuid ( RO)                : {uuid}')
         for key in args['params'].split(',')[1:]:
-            if key == 'platform':
-                value = '; '.join(f'{k}: {v}' for k, v in vm[key].items())
+            if key in ('platform', 'other-config'):
+                value = '; '.join(f'{k}: {v}' for k, v in
+                                  vm.setdefault(key, {}).items())
                 print(f'            {key} (MRW): {value}')
             else:
                 print(f'          {key} ( RO): {vm.get(key, "")}'.rstrip())
         print('\n')
+    sys.exit()
+if sys.argv[1] == 'pool-list':
+    print('restrictions ( RO)    : restrict_vlan: false; ' + vms['u-0'].get(
+        'restrictions', 'platform_filter: false') + '; restrict_ha: true\n\n')
     sys.exit()
 vm = vms[args['uuid']]
 if vm.get('refuses'):
     sys.exit('Your current role is not authorized to perform this action.')
 if sys.argv[1] == 'vm-param-set':
     for key, value in args.items():
-        if key.startswith('platform:'):
-            vm['platform'][key[9:]] = value
+        if ':' in key:
+            field, key = key.split(':', 1)
+            vm.setdefault(field, {})[key] = value
 elif sys.argv[1] == 'vm-param-remove':
-    del vm['platform'][args['param-key']]
+    del vm[args['param-name']][args['param-key']]
 else:
     sys.exit('unknown command')
 with open(state, 'w') as f:
@@ -326,7 +332,8 @@ def set_by_xapi(host):
         'u-2': {'usb': 'false', 'dvd': 'none'}})
     equal(xapi.platforms(), want, 'platform maps')
     out = xapi.run('unset', 'web', 'mail', 'usb', 'serial').out
-    del want['u-1']['usb'], want['u-2']['usb']
+    want['u-1']['usb'] = 'true'     # as it was before
+    del want['u-2']['usb']
     equal(xapi.platforms(), want, 'after unset')
     # One that runs may be called by its domain.
     host.dm(31007, 'uuid u-6', name='renamed')
@@ -351,12 +358,16 @@ def set_by_xapi_what_xapi_rewrites(host):
           {'usb': 'true', 'pulsar_usb': 'xhci', 'usb_tablet': 'true',
            'pulsar_usb_tablet': 'viewer'}, 'words')
     equal(web('set', 'usb=no'),
-          {'usb': 'no', 'usb_tablet': 'true',
+          {'usb': 'false', 'usb_tablet': 'true',
            'pulsar_usb_tablet': 'viewer'}, 'a boolean takes the word away')
+    for no in 'off', 'No', '0':
+        web('set', 'usb=true')
+        equal(web('set', f'usb={no}')['usb'], 'false', no)
     equal(web('set', 'usb=EHCI', 'usb_tablet=0'),
-          {'usb': 'true', 'pulsar_usb': 'EHCI', 'usb_tablet': '0'},
+          {'usb': 'true', 'pulsar_usb': 'EHCI', 'usb_tablet': 'false'},
           'one of each')
-    equal(web('unset', 'usb', 'usb_tablet'), {}, 'unset')
+    equal(web('unset', 'usb', 'usb_tablet'), {'usb': 'true'},
+          'unset puts back what there was')
 
 
 @case
@@ -400,3 +411,81 @@ def set_by_xapi_checks_first(host):
         equal(xapi.platforms(), before, f'after {args}')
     host.fails(SYSTEM, 'set', '-t', 'xapi', 'web', 'usb=false', says=('xe',),
                env={'PATH': '/nowhere'})
+
+
+@case(sanitised=True)
+def set_by_xapi_leaves_the_serial_port_alone(host):
+    """The word "given" is none of xapi's: the key goes. What somebody has
+    connected (as with hvm_serial=tcp:HOST:PORT) is nobody else's."""
+    xapi = Xapi(host)
+    out = xapi.run('set', 'mail', 'serial=none').out
+    equal(xapi.platforms()['u-2'], {'hvm_serial': 'none'}, 'none')
+    xapi.run('set', 'mail', 'serial=given', 'parallel=given')
+    equal(xapi.platforms()['u-2'], {}, 'given')
+    vms = xapi.vms()
+    vms['u-1']['platform']['hvm_serial'] = 'tcp:192.0.2.7:4444,nowait'
+    xapi.write(vms)
+    before = xapi.platforms()
+    xapi.run('set', 'web', 'serial=given')
+    equal(xapi.platforms(), before, 'given, of one that is connected')
+    r = xapi.fails(SYSTEM, 'set', 'web', 'serial=none', says=('1 of 1',))
+    check('kept platform:hvm_serial=tcp:192.0.2.7:4444,nowait of web' in r.out,
+          r.out)
+    equal(xapi.platforms(), before, 'none, of one that is connected')
+    xapi.run('unset', 'web', 'serial')
+    equal(xapi.platforms(), before, 'unset')
+    out = xapi.run('set', '--all', 'serial=none', 'usb=false').out
+    check('kept platform:hvm_serial=tcp' in out and
+          'set usb=false for web (u-1)\n' in out and
+          'set serial=none usb=false for mail (u-2)\n' in out, out)
+    have = xapi.platforms()
+    equal((have['u-1']['hvm_serial'], have['u-1']['usb'],
+           have['u-2']['hvm_serial']),
+          ('tcp:192.0.2.7:4444,nowait', 'false', 'none'), 'all')
+
+
+@case(sanitised=True)
+def set_by_xapi_is_undone(host):
+    """One command for all VMs, and one that puts back what was."""
+    xapi = Xapi(host)
+    vms = xapi.vms()
+    vms['u-1']['platform'].update(parallel='/dev/parport0', dvd='loaded')
+    vms['u-6']['other-config'] = {'mine': 'stays'}
+    xapi.write(vms)
+    before = xapi.platforms()
+    keys = 'serial', 'parallel', 'usb', 'usb_tablet', 'dvd'
+    change = ('serial=none', 'parallel=none', 'usb=xhci', 'usb_tablet=off',
+              'dvd=none')
+    out = xapi.run('set', '--all', '--dry-run', *change).out
+    equal(xapi.platforms(), before, 'dry run')
+    equal(out.count('would set'), 4, out)
+    xapi.run('set', '--all', *change)
+    xapi.run('set', 'web', 'usb=false')         # and once more
+    check(xapi.platforms() != before, 'changed')
+    xapi.run('unset', '--all', '-n', *keys)
+    check(xapi.platforms() != before, 'dry run of unset')
+    xapi.run('unset', '--all', *keys)
+    equal(xapi.platforms(), before, 'undone')
+    for vm in xapi.vms().values():
+        check(vm.get('other-config', {}) in ({}, {'mine': 'stays'}), vm)
+
+
+@case
+def set_by_xapi_says_what_is_handed_on(host):
+    """xapi hands on what it knows, and the rest where its feature
+    no_platform_filter is on, as in XCP-ng ("xe pool-list
+    params=restrictions": platform_filter is false)."""
+    xapi = Xapi(host)
+    for told, words in (
+            ('platform_filter: false', 'note: xapi hands platform:dvd on'),
+            ('platform_filter: true', 'note: xapi drops platform:dvd here'),
+            ('x: y', 'note: xapi does not say whether')):
+        vms = xapi.vms()
+        vms['u-0']['restrictions'] = told
+        xapi.write(vms)
+        out = xapi.run('set', 'web', 'dvd=none', 'usb=off', 'serial=none').out
+        check(words in out, f'{told}: {out}')
+        for key in 'usb', 'hvm_serial':
+            check(f'hands platform:{key} on' in out, out)
+        out = xapi.run('set', 'web', 'usb=xhci', '-n').out
+        check('platform:pulsar_usb' in out and 'platform:usb ' not in out, out)
