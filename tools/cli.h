@@ -115,5 +115,6 @@ extern const CliCommand cmd_show;
 extern const CliCommand cmd_set;
 extern const CliCommand cmd_unset;
 extern const CliCommand cmd_clean;
+extern const CliCommand cmd_rrd;
 
 #endif /* PULSAR_CLI_H */
