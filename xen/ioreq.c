@@ -13,18 +13,7 @@
 #include "pulsar-hooks.h"
 #include "trace.h"
 
-static bool have_vmport(void)
-{
-    static int have = -1;
-    xen_pfn_t pfn;
-
-    if (have < 0) {
-        /* Restricted, we may not ask; upstream mapped its page before. */
-        have = xen_domid_restrict ||
-               !xen_get_vmport_regs_pfn(xen_xc, xen_domid, &pfn);
-    }
-    return have;
-}
+static bool have_vmport;
 
 static void refuse(ioreq_t *req, const char *fault)
 {
@@ -46,19 +35,22 @@ static void refuse(ioreq_t *req, const char *fault)
 
 void pulsar_xen_hvm_init_pc(const void *shared_page)
 {
+    xen_pfn_t pfn;
+
     if (!shared_page) {
         error_report("xen: domain %u gets no ioreq server: another device "
                      "model serves it, or it is no HVM domain that is being "
                      "built", xen_domid);
         exit(1);
     }
+    /* Once restricted we may not ask any more. */
+    have_vmport = !xen_get_vmport_regs_pfn(xen_xc, xen_domid, &pfn);
 }
 
 void pulsar_handle_ioreq(XenIOState *state, ioreq_t *req,
                          PulsarIoreqHandler *handler)
 {
-    const char *fault = pulsar_ioreq_fault(
-        req, req->type == IOREQ_TYPE_VMWARE_PORT && have_vmport());
+    const char *fault = pulsar_ioreq_fault(req, have_vmport);
 
     pulsar_assert_main_loop();
     pulsar_count_ioreq(req);

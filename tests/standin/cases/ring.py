@@ -385,6 +385,14 @@ def hostile_requests(b):
                 expect(not stat['enabled'] or stat['shutdowns'],
                        'the request was not answered')
             served_or_stopped(b, m, lines, cpu)
+    with b.machine(xl_command(paused=True,
+                              extra=('-xen-domid-restrict',))) as m, \
+            b.report.case('hostile request: the VMware port without its '
+                          'page, restricted', 'fails', m):
+        m.qmp().execute('cont')
+        lines, cpu = len(m.output().splitlines()), cpu_seconds(m.pid)
+        m.guest.run('raw', 0, VMPORT, 1, 4, 1, 0, 0, 0x5658, 0, 1000)
+        served_or_stopped(b, m, lines, cpu)
     with b.machine() as m, \
             b.report.case('an event without a request is taken for nothing',
                           machine=m):
