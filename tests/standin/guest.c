@@ -555,6 +555,159 @@ static void cmd_time_reads(uint32_t vcpu, uint64_t port, uint64_t n,
     free(ns);
 }
 
+/* ---- torture ---------------------------------------------------------- */
+
+static uint64_t draw(uint64_t *x)
+{
+    *x ^= *x << 13;
+    *x ^= *x >> 7;
+    *x ^= *x << 17;
+    return *x * 0x2545f4914f6cdd1dull;
+}
+
+/* Some of what drivers write, and much that they do not. */
+static uint64_t draw_value(uint64_t *x)
+{
+    uint64_t v = draw(x);
+
+    switch (v >> 61) {
+    case 0:
+        return 0;
+    case 1:
+        return ~0ull;
+    case 2:
+        return 1ull << (v & 63);
+    case 3:
+        return v & 0xff;
+    case 4:                             /* an address in guest memory */
+        return v % (shared->ram_pages * SI_PAGE) & ~15ull;
+    default:
+        return v;
+    }
+}
+
+/* What would end the guest at once (reset by port, S5 where firmware puts the
+ * power management): the test is of all the others. */
+static bool ends_guest(const struct request *r)
+{
+    return r->type == IOREQ_TYPE_PIO && r->dir == IOREQ_WRITE &&
+        ((r->addr <= 0x92 && r->addr + r->size > 0x92) ||
+         (r->addr <= 0xcf9 && r->addr + r->size > 0xcf9) ||
+         (r->addr <= 0xb005 && r->addr + r->size > 0xb004) ||
+         (r->addr <= 0x64 && r->addr + r->size > 0x64 &&
+          (r->data >> 8 * (0x64 - r->addr) & 0xf0) == 0xf0));
+}
+
+/*
+ * Random accesses to all that the device model has claimed, each range as
+ * likely as any other; of a thousand, so many are malformed.  Ends early when
+ * the guest has been shut down or its server stopped.
+ */
+static void cmd_torture(uint64_t seed, uint64_t n, uint32_t malformed)
+{
+    static struct si_range range[SI_MAX_RANGES];
+    uint64_t x = seed * 2 + 1, done;
+    uint32_t vcpu = 0, ranges = 0;
+
+    for (done = 0; done < n; done++) {
+        struct request r = { .vcpu = vcpu, .count = 1 };
+        const struct si_range *to;
+
+        if (done % 1024 == 0) {
+            ranges = 0;
+            si_lock(shared);
+            for (int i = 0; i < SI_MAX_RANGES; i++) {
+                if (shared->range[i].used) {
+                    range[ranges++] = shared->range[i];
+                }
+            }
+            si_unlock(shared);
+        }
+        if (!server_enabled() || atomic_load(&shared->shutdowns) || !ranges) {
+            break;
+        }
+        to = &range[draw(&x) % ranges];
+        /* Configuration is rewritten now and then only. */
+        if (to->kind == SI_RANGE_PCI && draw(&x) % 8) {
+            to = &range[draw(&x) % ranges];
+        }
+        r.dir = draw(&x) & 1;
+        r.size = 1 << draw(&x) % (to->kind == SI_RANGE_MEM ? 4 : 3);
+        r.data = draw_value(&x);
+        switch (to->kind) {
+        case SI_RANGE_PORT:
+            r.type = IOREQ_TYPE_PIO;
+            r.addr = to->first + draw(&x) % (to->last - to->first + 1);
+            break;
+        case SI_RANGE_MEM:
+            r.type = IOREQ_TYPE_COPY;
+            r.addr = to->first + draw(&x) % (to->last - to->first + 1);
+            /* Registers are at the front of a BAR. */
+            if (draw(&x) & 1) {
+                r.addr = to->first + (r.addr - to->first) % 4096;
+                r.addr = r.addr > to->last ? to->first : r.addr;
+            }
+            r.addr &= ~(uint64_t)(r.size - 1);
+            break;
+        default:
+            r.type = IOREQ_TYPE_PCI_CONFIG;
+            r.addr = to->first << 32 |
+                (draw(&x) % 256 & ~(uint64_t)(r.size - 1));
+            /* Where the BARs are stays as it is; all else may change. */
+            r.dir |= (r.addr & 0xff) >= 4 && (r.addr & 0xff) < 0x34;
+        }
+        if (draw(&x) % 64 == 0 && r.type != IOREQ_TYPE_PCI_CONFIG) {
+            r.count = 1 + draw(&x) % 64;        /* REP INS, OUTS, MOVS */
+            r.df = draw(&x) & 1;
+            r.ptr = 1;
+            r.data = 0x100000 + draw(&x) % 0x100000;
+        }
+        if (draw(&x) % 1000 < malformed) {
+            switch (draw(&x) % 6) {
+            case 0:
+                r.type = draw(&x) & 0xff;
+                break;
+            case 1:
+                r.size = draw(&x) & (draw(&x) & 1 ? 15 : ~0u);
+                break;
+            case 2:
+                r.count = draw(&x);
+                break;
+            case 3:
+                r.ptr = 1;
+                r.data = draw_value(&x);
+                break;
+            case 4:
+                r.addr = draw_value(&x);
+                break;
+            default:
+                r.addr += draw(&x) & 0xffff;
+            }
+        }
+        if (ends_guest(&r)) {
+            continue;
+        }
+        if (draw(&x) % 16 == 0 && r.dir == IOREQ_WRITE && !r.ptr &&
+            r.count == 1 && r.size <= 4 && r.type <= IOREQ_TYPE_COPY &&
+            r.addr < 1 << 20 && ring_write(r.type, r.size / 2, r.addr,
+                                           r.data)) {
+            raise_channel(0);
+            continue;
+        }
+        if (send_request(&r, 6 * REPLY_DEADLINE) != SEND_OK) {
+            if (server_enabled() && !atomic_load(&shared->shutdowns)) {
+                printf("err access %" PRIu64 " was not answered: type %u "
+                       "dir %u size %u count %u ptr %u addr %#" PRIx64
+                       " data %#" PRIx64 "\n", done, r.type, r.dir, r.size,
+                       r.count, r.ptr, r.addr, r.data);
+                return;
+            }
+            break;
+        }
+    }
+    printf("ok %" PRIu64 "\n", done);
+}
+
 /* ---- commands --------------------------------------------------------- */
 
 static void answer(enum send_result how, const struct request *r)
@@ -872,6 +1025,8 @@ static void obey(char *line)
         cmd_rebase(n[1]);
     } else if (IS("scribble", 2)) {             /* seed ms */
         cmd_scribble(n[1], n[2]);
+    } else if (IS("torture", 3)) {              /* seed count malformed */
+        cmd_torture(n[1], n[2], n[3]);
     } else if (IS("time-reads", 4)) {           /* vcpu port count gap_us */
         cmd_time_reads(n[1], n[2], n[3], n[4]);
     } else if (IS("poke", 2)) {                 /* addr hex */

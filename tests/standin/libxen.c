@@ -25,6 +25,7 @@
 #include <xenevtchn.h>
 #include <xenforeignmemory.h>
 #include <xengnttab.h>
+#include <xenstore.h>
 #include <xentoolcore.h>
 #include <xen/hvm/ioreq.h>
 #include <xen/memory.h>
@@ -993,6 +994,53 @@ int xentoolcore_restrict_all(domid_t domid)
     atomic_store(&shared->restricted, 1);
     return 0;
 }
+
+/* ---- libxenstore: the real one, but each call can be made to fail ------- */
+
+#define REAL(ret, bad, name, args, ...)                         \
+    ret name args                                               \
+    {                                                           \
+        static ret (*next) args;                                \
+                                                                \
+        if (!next) {                                            \
+            next = dlsym(RTLD_NEXT, #name);                     \
+        }                                                       \
+        if (shared && failing(SI_##name)) {                     \
+            return bad;                                         \
+        }                                                       \
+        return next(__VA_ARGS__);                               \
+    }
+
+REAL(struct xs_handle *, NULL, xs_open, (unsigned long flags), flags)
+REAL(void *, NULL, xs_read, (struct xs_handle *h, xs_transaction_t t,
+                             const char *path, unsigned int *len),
+     h, t, path, len)
+REAL(bool, false, xs_write, (struct xs_handle *h, xs_transaction_t t,
+                             const char *path, const void *data,
+                             unsigned int len), h, t, path, data, len)
+REAL(char **, NULL, xs_directory, (struct xs_handle *h, xs_transaction_t t,
+                                   const char *path, unsigned int *num),
+     h, t, path, num)
+REAL(bool, false, xs_mkdir, (struct xs_handle *h, xs_transaction_t t,
+                             const char *path), h, t, path)
+REAL(bool, false, xs_rm, (struct xs_handle *h, xs_transaction_t t,
+                          const char *path), h, t, path)
+REAL(bool, false, xs_set_permissions, (struct xs_handle *h,
+                                       xs_transaction_t t, const char *path,
+                                       struct xs_permissions *perms,
+                                       unsigned int num),
+     h, t, path, perms, num)
+REAL(bool, false, xs_watch, (struct xs_handle *h, const char *path,
+                             const char *token), h, path, token)
+REAL(bool, false, xs_unwatch, (struct xs_handle *h, const char *path,
+                               const char *token), h, path, token)
+REAL(char *, NULL, xs_get_domain_path, (struct xs_handle *h,
+                                        unsigned int domid), h, domid)
+REAL(xs_transaction_t, XBT_NULL, xs_transaction_start,
+     (struct xs_handle *h), h)
+REAL(bool, false, xs_transaction_end, (struct xs_handle *h,
+                                       xs_transaction_t t, bool abandon),
+     h, t, abandon)
 
 /* ---- whoever waits to connect learns of each socket that listens ------- */
 

@@ -98,6 +98,18 @@
     X(xengnttab_grant_copy)                             \
     X(xengnttab_set_max_grants)                         \
     X(xentoolcore_restrict_all)                         \
+    X(xs_open)                                          \
+    X(xs_read)                                          \
+    X(xs_write)                                         \
+    X(xs_directory)                                     \
+    X(xs_mkdir)                                         \
+    X(xs_rm)                                            \
+    X(xs_set_permissions)                               \
+    X(xs_watch)                                         \
+    X(xs_unwatch)                                       \
+    X(xs_get_domain_path)                               \
+    X(xs_transaction_start)                             \
+    X(xs_transaction_end)                               \
     X(tiocgptpeer)                                      \
     X(inotify_init1)
 
