@@ -19,13 +19,13 @@ say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' $1 $2)
 PKG_CONFIG ?= pkg-config
 -include $(B)/config.mk
 
-SUITES := scripts patches unit fuzz tool devices standin xenhost
+SUITES := scripts patches unit fuzz tool devices standin torture xenhost
 TESTS := check $(addprefix check-,$(SUITES))
 # What configures by itself in a fresh clone; two of the suites need nothing.
-FRESH := $(filter-out check-scripts check-patches,$(TESTS)) demo bench
+FRESH := $(filter-out check-scripts check-patches,$(TESTS)) demo bench torture
 
 .PHONY: all stock tool install dist clean distclean refresh quilt gdb help
-.PHONY: $(TESTS) check-fresh demo bench FORCE
+.PHONY: $(TESTS) check-fresh demo bench torture FORCE
 
 all: $(B)/qemu-system-i386 tool
 
@@ -147,7 +147,7 @@ endif
 	done
 
 # The tests, their packages first.
-check check-devices check-standin check-xenhost: all stock
+check check-devices check-standin check-torture check-xenhost: all stock
 	$(Q)build-aux/need-packages check fuzz scripts tool xenhost
 	$(Q)tests/run $(if $(filter check,$@),$(SUITES),$(@:check-%=%))
 
@@ -166,6 +166,26 @@ demo: all
 bench: all stock
 	$(Q)build-aux/need-packages check
 	$(Q)tests/standin/bench
+
+# The device model under ASAN and UBSAN, from the same tree.
+$(B)/asan/qemu/.configured: $(B)/config.mk build-aux/configure-qemu \
+    | $(B)/src/.pulsar-tree
+	$(call say,CONFIG,$(B)/asan/qemu)
+	$(Q)build-aux/configure-qemu $(B)/src $(B)/asan/qemu \
+	    --enable-asan --enable-ubsan
+	$(Q)touch $@
+
+$(B)/asan/qemu-system-i386: $(B)/src/.pulsar-tree \
+    $(B)/asan/qemu/.configured FORCE
+	$(call say,BUILD,$@)
+	$(Q)$(BUILD) -C $(B)/asan/qemu qemu-system-i386
+	$(Q)ln -sfn qemu/qemu-system-i386 $@
+
+torture: all stock $(B)/asan/qemu-system-i386
+	$(Q)build-aux/need-packages check fuzz
+	$(Q)PULSAR_QEMU=$(B)/asan/qemu-system-i386 \
+	    TORTURE_MINUTES=$(or $(MINUTES),20) tests/run torture
+	$(Q)FUZZ_SECONDS=$$(($(or $(MINUTES),20) * 5)) tests/run fuzz
 
 gdb:
 	$(Q)build-aux/attach-gdb $(if $(PID),--pid=$(PID)) $(DOMID)
@@ -193,7 +213,7 @@ dist:
 	$(Q)build-aux/make-dist
 
 clean:
-	$(Q)rm -rf $(B)/stock $(B)/tool $(B)/qemu-system-i386 $(B)/pulsar
+	$(Q)rm -rf $(B)/stock $(B)/asan $(B)/tool $(B)/qemu-system-i386 $(B)/pulsar
 	$(Q)if [ -e $(B)/qemu/build.ninja ]; then \
 	    ninja -C $(B)/qemu -t clean >/dev/null; \
 	fi
@@ -221,6 +241,8 @@ help:
 #:   make demo         idle wakes of stock and of Pulsar on real Xen
 #:                     (SECONDS=300: the five minutes; default 60)
 #:   make check        all tests; check-SUITE runs one suite of scripts, patches,
-#:                     unit, fuzz, tool, devices, standin, xenhost
+#:                     unit, fuzz, tool, devices, standin, torture, xenhost
 #:   make check-fresh  README's commands in a clean Debian made for it, as root
 #:                     (SUITE=trixie; TARGET=check; default bookworm, demo check)
+#:   make torture      faults, kills, changed states and random accesses under
+#:                     ASAN and UBSAN, with figures (MINUTES=20)
