@@ -24,9 +24,11 @@ void vmpage_free(VmPage *vm)
     }
 }
 
-const char *ledger_state(const PulsarLedgerHeader *h, gboolean owned)
+const char *ledger_state(const PulsarLedgerHeader *h, gboolean owned,
+                         int domid)
 {
-    if (page_ended(h)) {
+    /* Toolstacks kill the restricted, with their domain. */
+    if (page_ended(h) || (!owned && domid >= 0 && xen_gone(domid))) {
         return "exited";
     }
     if (!owned) {
@@ -37,7 +39,7 @@ const char *ledger_state(const PulsarLedgerHeader *h, gboolean owned)
 
 const char *vmpage_state(const VmPage *vm)
 {
-    return ledger_state(vmpage_header(vm), vm->owned);
+    return ledger_state(vmpage_header(vm), vm->owned, vm->domid);
 }
 
 int vmpage_domid(const VmPage *vm)

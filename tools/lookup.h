@@ -46,8 +46,12 @@ char *vmpage_title(const VmPage *vm);
 /** vmpage_domid: its domain; what the page says where nobody else does. */
 int vmpage_domid(const VmPage *vm);
 
-/** ledger_state: the same from a header and whether its owner lives. */
-const char *ledger_state(const PulsarLedgerHeader *h, gboolean owned);
+/**
+ * ledger_state: the same from a header, whether its owner lives, and whose it
+ * is; -1 when that is not known
+ */
+const char *ledger_state(const PulsarLedgerHeader *h, gboolean owned,
+                         int domid);
 
 /**
  * lookup_page: the page of one VM

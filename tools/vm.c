@@ -425,7 +425,7 @@ static void sample_page(VmSet *set, Vm *vm)
     now_ns = page_now();
     renew_names(vm, now_ns);
     g_clear_pointer(&vm->trouble, g_free);
-    vm->state = ledger_state(&p->header, owned);
+    vm->state = ledger_state(&p->header, owned, vm->domid);
 
     /* Who began after the last sample began with nothing. */
     born = !p->sampled && set->sampled_ns &&

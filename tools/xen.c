@@ -3,6 +3,7 @@
  * What xenstore knows of the VMs. Only reads: a read fires no watch, so no
  * device model wakes of it.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +53,29 @@ char *xen_read(const char *fmt, ...)
 gboolean xen_answers(void)
 {
     return connection() != NULL;
+}
+
+gboolean xen_gone(int domid)
+{
+    /* One of these every toolstack writes. */
+    static const char *const nodes[] = { "name", "domid" };
+    guint i;
+
+    for (i = 0; i < G_N_ELEMENTS(nodes); i++) {
+        g_autofree char *path = g_strdup_printf("/local/domain/%d/%s", domid,
+                                                nodes[i]);
+        unsigned len;
+        char *value = NULL;
+
+        if (xen_answers()) {
+            value = xs_read(connection(), XBT_NULL, path, &len);
+        }
+        if (value || !xen_answers() || errno != ENOENT) {
+            free(value);
+            return FALSE;
+        }
+    }
+    return TRUE;
 }
 
 gboolean xen_identity(int domid, char **ret_name, char **ret_uuid)

@@ -21,6 +21,9 @@ char *xen_read(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 /** xen_answers: is there a xenstored that answers? */
 gboolean xen_answers(void);
 
+/** xen_gone: does xenstore know nothing of a domain? FALSE in doubt. */
+gboolean xen_gone(int domid);
+
 /**
  * xen_identity: what the toolstack calls domain @domid
  * @ret_name: its name now, as it is there; "" when it has none

@@ -169,6 +169,7 @@ class Host:
         """A device model with a ledger page, made START seconds ago."""
         dm = Dm(self.path(domid), domid, args, start=start,
                 xenstored=self.xenstored)
+        self.xenstored.name(domid)
         self.dms.append(dm)
         if name is not None:
             dm.say('name ' + name)

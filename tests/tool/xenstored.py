@@ -50,9 +50,16 @@ class Xenstored:
                 client.sendall(HEADER.pack(kind, request, transaction,
                                            len(body)) + body)
 
+    def forget(self, domid):
+        """As when the domain has gone."""
+        home = f'/local/domain/{domid}/'
+        for node in [n for n in self.nodes if n.startswith(home)]:
+            del self.nodes[node]
+
     def name(self, domid, name=None, uuid=None):
         """What the toolstack calls a domain."""
         home = f'/local/domain/{domid}'
+        self.nodes[home + '/domid'] = str(domid).encode()
         if name is not None:
             self.nodes[home + '/name'] = name
         if uuid is not None:

@@ -114,6 +114,23 @@ def table_of_a_crashed_device_model(host):
 
 
 @case
+def killed_with_its_domain(host):
+    """As toolstacks end restricted ones: that is no crash."""
+    dm = host.dm(7, name='web')
+    dm.crash()
+    equal(host.run('table', 7, '--json').json()['state'], 'crashed', 'before')
+    host.xenstored.forget(7)
+    equal(host.run('table', 7, '--json').json()['state'], 'exited', 'after')
+    host.dm(8)
+    equal([vm['domid'] for vm in host.run('top', '-jn', '-d', 0.1,
+                                          '--no-stock').jsons()], [8],
+          'whom top lists')
+    host.env['XENSTORED_PATH'] = '/nowhere'
+    equal(host.run('table', 7, '--json').json()['state'], 'crashed',
+          'without a xenstored to ask')
+
+
+@case
 def table_of_one_that_died_while_writing(host):
     dm = host.dm(7, *STORY, start=95)
     seq = int.from_bytes(open(dm.path, 'rb').read()[seq_offset():][:4],
