@@ -156,7 +156,7 @@ def test_suite(box):
     box.copy('tests/patches/check')
     result = box.make('check-patches', f'QEMU_SOURCE={box.source}').fine()
     assert 'QEMU 10.0.99: applies exactly' in result.out, result.out
-    assert result.out.endswith('7 passed, 0 failed\n'), result.out
+    assert re.search(r'\n[1-9]\d* passed, 0 failed\n$', result.out), result.out
     result = box.make('check-patches', 'QEMU_SOURCE=/nowhere')
     assert result.code and '/nowhere' in result.text
 
