@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * EHCI that steps down further. Upstream looks at an idle schedule less and
- * less, down to every 65 ms; from there this goes on to REST_MS.
+ * less, down to every 65 ms; from there this goes on to REST_MS. Not for a
+ * while when that made a transfer late: such a guest gets upstream's steps.
  */
 #include "qemu/osdep.h"
 #include "block/aio.h"
@@ -20,6 +21,9 @@
 #define REST_MS          101
 #define REST_ROLLOVER_MS 103
 
+/* How long a guest whose transfer was found at the lowest step has upstream's. */
+#define BRISK_NS         (10 * NANOSECONDS_PER_SECOND)
+
 /* As far as upstream steps down, in milliseconds. */
 static int64_t ehci_step_ms(EHCIState *s)
 {
@@ -30,10 +34,16 @@ int64_t pulsar_ehci_work_bh(EHCIState *s, int64_t now, int64_t next)
 {
     bool rollover = s->usbintr & USBSTS_FLR;
     int64_t rest = rollover ? REST_ROLLOVER_MS : REST_MS;
+    bool lowest = s->async_stepdown >= s->maxframes / 2;
 
+    /* A look at the lowest step, and nobody had told of what it found. */
+    if (s->pulsar_rest_until && now >= s->pulsar_rest_until && !lowest) {
+        s->pulsar_brisk_until = now + BRISK_NS;
+    }
+    lowest = lowest && !s->usbsts_pending;
     /* Upstream would skip more frames than maxframes as lost. */
     rest = MIN(rest, s->maxframes);
-    if (s->async_stepdown >= s->maxframes / 2 && !s->usbsts_pending) {
+    if (lowest && now >= s->pulsar_brisk_until) {
         next = MAX(next, now + rest * SCALE_MS);
     }
     if (rollover) {
@@ -42,6 +52,7 @@ int64_t pulsar_ehci_work_bh(EHCIState *s, int64_t now, int64_t next)
 
         next = MIN(next, MAX(at, now + UFRAME_NS));
     }
+    s->pulsar_rest_until = lowest ? next : 0;
     return next;
 }
 
