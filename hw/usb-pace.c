@@ -4,12 +4,25 @@
  */
 #include "usb-pace.h"
 
+void pulsar_usb_pace_start(PulsarUsbPace *p)
+{
+    p->brisk = 0;
+    pulsar_usb_pace_work(p);
+}
+
 void pulsar_usb_pace_work(PulsarUsbPace *p)
 {
     p->hold = PULSAR_USB_PACE_HOLD;
     p->rest = 2;
     p->credit = PULSAR_USB_PACE_CREDIT;
     p->known = false;
+}
+
+void pulsar_usb_pace_found(PulsarUsbPace *p, uint64_t now, uint64_t passed)
+{
+    if (passed >= 2 * PULSAR_USB_PACE_BRISK || now < p->brisk) {
+        p->brisk = now + PULSAR_USB_PACE_BRISK_FOR;
+    }
 }
 
 bool pulsar_usb_pace_look(PulsarUsbPace *p)
@@ -29,18 +42,11 @@ bool pulsar_usb_pace_frame(PulsarUsbPace *p)
     return p->hold > 0;
 }
 
-bool pulsar_usb_pace_seen(PulsarUsbPace *p, uint32_t schedule)
+uint32_t pulsar_usb_pace_rest(PulsarUsbPace *p, uint64_t now,
+                              uint32_t schedule, uint32_t work)
 {
-    if (p->known && p->schedule == schedule) {
-        return true;
-    }
-    pulsar_usb_pace_work(p);
-    return false;
-}
-
-uint32_t pulsar_usb_pace_rest(PulsarUsbPace *p, uint32_t schedule,
-                              uint32_t work)
-{
+    uint32_t longest = now < p->brisk ? PULSAR_USB_PACE_BRISK :
+        PULSAR_USB_PACE_REST;
     uint32_t frames;
 
     if (work == 0) {
@@ -53,11 +59,7 @@ uint32_t pulsar_usb_pace_rest(PulsarUsbPace *p, uint32_t schedule,
         p->known = true;
         return 1;
     }
-    frames = p->rest;
-    if (p->rest < PULSAR_USB_PACE_REST / 2) {
-        p->rest *= 2;
-    } else {
-        p->rest = PULSAR_USB_PACE_REST;
-    }
+    frames = p->rest < longest ? p->rest : longest;
+    p->rest = frames < longest / 2 ? frames * 2 : longest;
     return work < frames ? work + 1 : frames;
 }

@@ -20,6 +20,8 @@
 typedef struct Scan {
     const PulsarUhciView *view;
     PulsarUhciScan *ret;
+    uint32_t due;
+    bool busy;          /* a due frame has more than what waits */
     uint32_t budget;
     uint32_t seen[SEEN_SLOTS];
 } Scan;
@@ -66,25 +68,32 @@ static bool fetch(Scan *s, uint32_t link, uint32_t *word, unsigned n)
     return true;
 }
 
-static void found_work(Scan *s, uint32_t frame)
+static void set_todo(Scan *s, uint32_t frame)
 {
-    if (frame < s->ret->work) {
-        s->ret->work = frame;
+    s->ret->todo[frame / 32] |= 1u << frame % 32;
+}
+
+static void found_work(Scan *s, uint32_t frame, uint32_t link)
+{
+    if (frame >= s->due) {
+        if (frame - s->due < s->ret->work) {
+            s->ret->work = frame - s->due;
+        }
+    } else if (insert(s, LINK_ADDR(link))) {
+        s->busy = true;
+        set_todo(s, frame);
     }
 }
 
-static void found_waiting(Scan *s, uint32_t frame, uint32_t due,
-                          uint32_t link, uint32_t token)
+static void found_waiting(Scan *s, uint32_t frame, uint32_t link,
+                          uint32_t token)
 {
-    PulsarUhciScan *ret = s->ret;
-
     if (!insert(s, LINK_ADDR(link))) {
         return;
     }
-    ret->schedule += mix(LINK_ADDR(link) ^ mix(token));
-    if (frame < due && ret->retries < PULSAR_UHCI_RETRIES &&
-        (ret->retries == 0 || ret->retry[ret->retries - 1] != frame)) {
-        ret->retry[ret->retries++] = frame;
+    s->ret->schedule += mix(LINK_ADDR(link) ^ mix(token));
+    if (frame < s->due) {
+        set_todo(s, frame);
     }
 }
 
@@ -94,7 +103,7 @@ static void found_waiting(Scan *s, uint32_t frame, uint32_t due,
  *
  * Returns: false when it cannot be told what is in it.
  */
-static bool scan_frame(Scan *s, uint32_t frame, uint32_t due, uint32_t link)
+static bool scan_frame(Scan *s, uint32_t frame, uint32_t link)
 {
     uint32_t word[3], below = LINK_TERMINATE;
     bool in_queue = false;
@@ -117,12 +126,12 @@ static bool scan_frame(Scan *s, uint32_t frame, uint32_t due, uint32_t link)
         }
         if (!(word[1] & TD_ACTIVE)) {
             if (word[1] & TD_IOC) {
-                found_work(s, frame);
+                found_work(s, frame, link);
             }
         } else if (s->view->waits(s->view->opaque, word[1], word[2])) {
-            found_waiting(s, frame, due, link, word[2]);
+            found_waiting(s, frame, link, word[2]);
         } else {
-            found_work(s, frame);
+            found_work(s, frame, link);
         }
         if (s->ret->work == 0) {
             break;
@@ -133,32 +142,48 @@ static bool scan_frame(Scan *s, uint32_t frame, uint32_t due, uint32_t link)
     return true;
 }
 
+/* Backwards through the frames that are due, then on from there. */
+static bool scan_list(Scan *s, uint32_t list, uint32_t first)
+{
+    uint8_t entry[PULSAR_UHCI_FRAMES * 4];
+    uint32_t last = LINK_TERMINATE;
+
+    if (!s->view->read(s->view->opaque, list, entry, sizeof(entry))) {
+        return false;
+    }
+    for (uint32_t i = 0; i < PULSAR_UHCI_FRAMES; i++) {
+        uint32_t frame = i < s->due ? s->due - 1 - i : i;
+        uint32_t link = le32(entry +
+                             (first + frame) % PULSAR_UHCI_FRAMES * 4);
+
+        if (s->ret->work == 0 || (i >= s->due && s->busy)) {
+            break;
+        }
+        if (link != last && !scan_frame(s, frame, link)) {
+            return false;
+        }
+        last = link;
+    }
+    return true;
+}
+
 void pulsar_uhci_scan(const PulsarUhciView *view, uint32_t list,
                       uint32_t first, uint32_t due, PulsarUhciScan *ret)
 {
-    uint8_t entry[PULSAR_UHCI_FRAMES * 4];
-    Scan s = { .view = view, .ret = ret, .budget = PULSAR_UHCI_SCAN_MAX };
-    uint32_t last = LINK_TERMINATE;
+    Scan s = {
+        .view = view, .ret = ret, .budget = PULSAR_UHCI_SCAN_MAX,
+        .due = due < PULSAR_UHCI_FRAMES ? due : PULSAR_UHCI_FRAMES,
+    };
 
+    memset(ret, 0, sizeof(*ret));
     ret->work = PULSAR_UHCI_FRAMES;
-    ret->schedule = 0;
-    ret->retries = 0;
     for (unsigned i = 0; i < SEEN_SLOTS; i++) {
         s.seen[i] = LINK_TERMINATE;
     }
-    if (!view->read(view->opaque, list, entry, sizeof(entry))) {
+    if (!scan_list(&s, list, first)) {
         ret->work = 0;
-        return;
-    }
-    for (uint32_t i = 0; i < PULSAR_UHCI_FRAMES && ret->work != 0; i++) {
-        uint32_t link = le32(entry + (first + i) % PULSAR_UHCI_FRAMES * 4);
-
-        if (link == last) {
-            continue;
-        }
-        last = link;
-        if (!scan_frame(&s, i, due, link)) {
-            ret->work = 0;
-        }
+        memset(ret->todo, 0xff, sizeof(ret->todo));
+    } else if (s.busy) {
+        ret->work = 0;
     }
 }

@@ -15,7 +15,6 @@
 #include <stdint.h>
 
 #define PULSAR_UHCI_FRAMES   1024  /* entries of the frame list */
-#define PULSAR_UHCI_RETRIES  16    /* see PulsarUhciScan.retry */
 
 /* Queue heads and transfer descriptors that are read at most in one scan. */
 #define PULSAR_UHCI_SCAN_MAX 2048
@@ -38,9 +37,18 @@ typedef struct PulsarUhciView {
 /** struct PulsarUhciScan: what was found */
 typedef struct PulsarUhciScan {
     /*
-     * The first frame with something to do, counted from the first looked
-     * at: a transfer that does not wait, or an interrupt on completion of
-     * one that is complete. PULSAR_UHCI_FRAMES when there is none.
+     * The due frames that have to be done, by their bits, counted from the
+     * first looked at: each thing in the last of them that has it, so that
+     * what hangs in every frame is in the last one only. A thing is a
+     * transfer, or an interrupt on completion of one that is complete. All
+     * of them, when it could not be told.
+     */
+    uint32_t todo[PULSAR_UHCI_FRAMES / 32];
+
+    /*
+     * The first frame after the due ones with something to do, counted from
+     * there: a transfer that does not wait, or an interrupt. 0 when a due
+     * frame has such a thing; PULSAR_UHCI_FRAMES when there is none.
      */
     uint32_t work;
 
@@ -49,14 +57,6 @@ typedef struct PulsarUhciScan {
      * unless @work is 0.
      */
     uint32_t schedule;
-
-    /*
-     * Frames, counted in the same way, that together have each waiting
-     * transfer of the first @due frames at least once (as far as there is
-     * room).
-     */
-    uint32_t retries;
-    uint16_t retry[PULSAR_UHCI_RETRIES];
 } PulsarUhciScan;
 
 /**
@@ -65,7 +65,8 @@ typedef struct PulsarUhciScan {
  * @list: guest address of the frame list, a multiple of 4096
  * @first: number of the frame to begin with, any bits above the tenth
  *         ignored
- * @due: for how many frames @ret's retries are wanted
+ * @due: how many frames from there are due; more than PULSAR_UHCI_FRAMES
+ *       is taken for that
  * @ret: what was found
  *
  * Frames that lead to the same queues are looked through once. The order is
@@ -74,5 +75,16 @@ typedef struct PulsarUhciScan {
  */
 void pulsar_uhci_scan(const PulsarUhciView *view, uint32_t list,
                       uint32_t first, uint32_t due, PulsarUhciScan *ret);
+
+/**
+ * pulsar_uhci_scan_todo: whether a frame has to be done
+ * @scan: what was found
+ * @frame: a due frame, counted from the first looked at
+ */
+static inline bool pulsar_uhci_scan_todo(const PulsarUhciScan *scan,
+                                         uint32_t frame)
+{
+    return scan->todo[frame / 32] >> frame % 32 & 1;
+}
 
 #endif /* PULSAR_USB_UHCI_SCAN_H */

@@ -368,9 +368,9 @@ void pulsar_uhci_exit(struct UHCIState *s);
  * pulsar_uhci_port_read: from uhci_port_read() (hw/usb/hcd-uhci.c)
  * @s: the controller
  *
- * Called inside a guest's access, before a register is read. While the
- * frames rest, brings them to the present: the frame number and the status are
- * right then. May run frames, raise the interrupt and program the frame timer.
+ * Called inside a guest's access, before a register is read. Has the frame
+ * timer's handler do what is due: the frame number and the status are right
+ * then. May run frames, raise the interrupt and program the frame timer.
  */
 void pulsar_uhci_port_read(struct UHCIState *s);
 
@@ -410,10 +410,10 @@ void pulsar_uhci_async_complete(struct UHCIState *s);
  * @s: the controller, which is running
  * @process_frame: upstream's uhci_process_frame()
  *
- * Called at the beginning of a tick. After a rest, advances frame number and
- * time over the frames that are due and have nothing to do, up to the first
- * that has; upstream goes on from there. May have @process_frame do frames
- * out of their turn in which transfers wait.
+ * Called at the beginning of a tick, which is a timer or inside a guest's
+ * access. After a rest, brings frame number and time to
+ * the last frame that is due; upstream goes on from there. Has @process_frame
+ * do those before it that have something of their own.
  */
 void pulsar_uhci_frame_timer(struct UHCIState *s,
                              PulsarUhciFrame *process_frame);
@@ -425,7 +425,8 @@ void pulsar_uhci_frame_timer(struct UHCIState *s,
  * @next: when upstream would have its next tick
  *
  * Returns: when the next tick shall be, in nanoseconds of the virtual clock:
- * @next, or later when there is nothing to do until then.
+ * @next, or later when there is nothing to do until then. Reads guest
+ * memory.
  */
 int64_t pulsar_uhci_frame_timer_next(struct UHCIState *s, int64_t next);
 
@@ -449,7 +450,8 @@ void pulsar_usb_wakeup(struct USBEndpoint *ep);
  *
  * Returns: when the next tick shall be: later when the controller has
  * stepped down as far as upstream goes, earlier when the guest wants an
- * interrupt for the frame index rolling over before.
+ * interrupt for the frame index rolling over before. Takes note of when
+ * that was.
  */
 int64_t pulsar_ehci_work_bh(struct EHCIState *s, int64_t now, int64_t next);
 

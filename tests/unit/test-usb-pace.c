@@ -39,7 +39,7 @@ static void sim_start(Sim *s)
     s->schedule = 1;
     s->timer = 1;
     s->resting = false;
-    pulsar_usb_pace_work(&s->pace);
+    pulsar_usb_pace_start(&s->pace);
 }
 
 static void sim_tick(Sim *s)
@@ -48,15 +48,13 @@ static void sim_tick(Sim *s)
 
     s->ticks++;
     s->timer = s->now + 1;
-    if (s->resting && !pulsar_usb_pace_seen(&s->pace, s->schedule)) {
-        s->resting = false;
-    }
     if (pulsar_usb_pace_frame(&s->pace)) {
         return;
     }
     /* The frame of this tick is over: the next one is number now + 1. */
     s->now++;
-    frames = pulsar_usb_pace_rest(&s->pace, s->schedule, sim_next_work(s));
+    frames = pulsar_usb_pace_rest(&s->pace, s->now, s->schedule,
+                                  sim_next_work(s));
     assert_in_range(frames, 1, PULSAR_USB_PACE_REST);
     s->now--;
     s->timer = s->now + frames;
@@ -87,7 +85,7 @@ static bool sim_look(Sim *s)
     if (full) {
         s->timer = s->now + 1;
     } else {
-        s->timer = s->now + pulsar_usb_pace_rest(&s->pace, s->schedule,
+        s->timer = s->now + pulsar_usb_pace_rest(&s->pace, s->now, s->schedule,
                                                  sim_next_work(s));
     }
     return full;
@@ -182,8 +180,8 @@ static void another_schedule_brings_full_rate(void **state)
     sim_run(&s, 5 * SECOND);
     s.schedule = 2;
     sim_run(&s, s.timer - s.now);
-    assert_int_equal(sim_run(&s, 2 * PULSAR_USB_PACE_HOLD - 1),
-                     2 * PULSAR_USB_PACE_HOLD - 1);
+    assert_int_equal(sim_run(&s, PULSAR_USB_PACE_HOLD),
+                     PULSAR_USB_PACE_HOLD);
     sim_run(&s, SECOND);
     assert_true(sim_run(&s, 10 * SECOND) <= 100);
 }
@@ -253,6 +251,59 @@ static void work_gives_looks_their_credit_back(void **state)
                      PULSAR_USB_PACE_CREDIT);
 }
 
+/* The guest put a transfer into memory, which this look finds. */
+static void sim_found(Sim *s, uint32_t passed)
+{
+    pulsar_usb_pace_found(&s->pace, s->now, passed);
+    pulsar_usb_pace_work(&s->pace);
+    s->timer = s->now + 1;
+    s->resting = false;
+}
+
+static void found_work_shortens_rests(void **state)
+{
+    Sim s;
+    uint32_t longest = 0;
+
+    sim_start(&s);
+    sim_run(&s, 5 * SECOND);
+    sim_found(&s, 70);
+    sim_run(&s, SECOND);
+    for (uint32_t end = s.now + 8 * SECOND; s.now < end;) {
+        uint32_t before = s.now;
+
+        sim_run(&s, s.timer - s.now);
+        longest = s.now - before > longest ? s.now - before : longest;
+    }
+    assert_int_equal(longest, PULSAR_USB_PACE_BRISK);
+    /* Each renews it, however soon it was found. */
+    sim_found(&s, 3);
+    sim_run(&s, 9 * SECOND);
+    assert_in_range(s.timer - s.now, 1, PULSAR_USB_PACE_BRISK);
+}
+
+static void a_guest_that_stops_it_rests_again(void **state)
+{
+    Sim s;
+
+    sim_start(&s);
+    sim_run(&s, 5 * SECOND);
+    sim_found(&s, 70);
+    sim_run(&s, PULSAR_USB_PACE_BRISK_FOR + SECOND);
+    assert_true(sim_run(&s, 100 * SECOND) <= 1000);
+}
+
+static void work_found_early_means_nothing(void **state)
+{
+    Sim s;
+
+    sim_start(&s);
+    sim_run(&s, 5 * SECOND);
+    sim_found(&s, PULSAR_USB_PACE_BRISK);
+    sim_run(&s, SECOND);
+    assert_true(sim_run(&s, 100 * SECOND) <= 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +319,9 @@ int main(void)
         cmocka_unit_test(a_look_brings_full_rate),
         cmocka_unit_test(looks_in_vain_are_ignored),
         cmocka_unit_test(work_gives_looks_their_credit_back),
+        cmocka_unit_test(found_work_shortens_rests),
+        cmocka_unit_test(a_guest_that_stops_it_rests_again),
+        cmocka_unit_test(work_found_early_means_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

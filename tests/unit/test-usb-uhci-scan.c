@@ -119,6 +119,22 @@ static PulsarUhciScan scan(Guest *g, uint32_t first, uint32_t due)
     return ret;
 }
 
+/* How many due frames are to be done; @ret_last is the last of them. */
+static unsigned todo(const PulsarUhciScan *r, unsigned *ret_last)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < PULSAR_UHCI_FRAMES; i++) {
+        if (pulsar_uhci_scan_todo(r, i)) {
+            n++;
+            if (ret_last) {
+                *ret_last = i;
+            }
+        }
+    }
+    return n;
+}
+
 static void nothing_is_idle(void **state)
 {
     Guest *g = *state;
@@ -126,7 +142,7 @@ static void nothing_is_idle(void **state)
 
     r = scan(g, 0, 100);
     assert_int_equal(r.work, NONE);
-    assert_int_equal(r.retries, 0);
+    assert_int_equal(todo(&r, NULL), 0);
     assert_int_equal(g->reads, 1);
 
     frames(g, qh(g, qh(g, T, T), T));
@@ -175,13 +191,14 @@ static void what_waits_is_idle(void **state)
 {
     Guest *g = *state;
     uint32_t t = td(g, T, ACTIVE | NAK, TABLET);
+    unsigned last;
     PulsarUhciScan r;
 
     frames(g, qh(g, T, t));
     r = scan(g, 0, 100);
     assert_int_equal(r.work, NONE);
-    assert_int_equal(r.retries, 1);
-    assert_int_equal(r.retry[0], 0);
+    assert_int_equal(todo(&r, &last), 1);
+    assert_int_equal(last, 99);
     g->nothing_waits = true;
     assert_int_equal(scan(g, 0, 100).work, 0);
 }
@@ -243,43 +260,101 @@ static void shared_queues_are_read_once(void **state)
     /* Period 8: frames 7, 15, 23, ... */
     word = td(g, T, ACTIVE, TABLET);
     put(g, (level[3] & ~15u) + 4, word);
-    assert_int_equal(scan(g, 0, 100).work, 7);
-    assert_int_equal(scan(g, 8, 100).work, 7);
-    assert_int_equal(scan(g, 13, 100).work, 2);
+    assert_int_equal(scan(g, 0, 0).work, 7);
+    assert_int_equal(scan(g, 8, 0).work, 7);
+    assert_int_equal(scan(g, 13, 0).work, 2);
 }
 
 static void each_waiting_transfer_is_retried(void **state)
 {
     Guest *g = *state;
     uint32_t level[8];
+    unsigned last;
     PulsarUhciScan r;
 
     tree(g, level);
     put(g, (level[3] & ~15u) + 4, td(g, T, ACTIVE | NAK, TABLET));
     put(g, (level[5] & ~15u) + 4, td(g, T, ACTIVE | NAK, TABLET));
+    /* Frame 95 has both, and none after it has either. */
     r = scan(g, 0, 100);
     assert_int_equal(r.work, NONE);
-    assert_int_equal(r.retries, 2);
-    assert_int_equal(r.retry[0], 7);
-    assert_int_equal(r.retry[1], 31);
+    assert_int_equal(todo(&r, &last), 1);
+    assert_int_equal(last, 95);
+    r = scan(g, 0, 104);
+    assert_int_equal(todo(&r, &last), 2);
+    assert_true(pulsar_uhci_scan_todo(&r, 95));
+    assert_int_equal(last, 103);
     /* Only in frames that are due. */
     r = scan(g, 0, 31);
-    assert_int_equal(r.retries, 1);
+    assert_int_equal(todo(&r, &last), 1);
+    assert_int_equal(last, 23);
     r = scan(g, 0, 0);
-    assert_int_equal(r.retries, 0);
+    assert_int_equal(todo(&r, NULL), 0);
 }
 
-static void retries_are_bounded(void **state)
+/* A transfer that every frame leads to is done once, and that is now. */
+static void what_hangs_in_every_frame_is_done_once(void **state)
+{
+    Guest *g = *state;
+    uint32_t level[8];
+    unsigned last;
+    PulsarUhciScan r;
+
+    tree(g, level);
+    put(g, (level[0] & ~15u) + 4, td(g, T, ACTIVE, TABLET));
+    for (unsigned due = 1; due <= PULSAR_UHCI_FRAMES; due += 93) {
+        r = scan(g, due * 7, due);
+        assert_int_equal(r.work, 0);
+        assert_int_equal(todo(&r, &last), 1);
+        assert_int_equal(last, due - 1);
+    }
+    /* The same without a queue. */
+    frames(g, td(g, T, ACTIVE, TABLET));
+    r = scan(g, 0, 100);
+    assert_int_equal(todo(&r, &last), 1);
+    assert_int_equal(last, 99);
+}
+
+/* As isochronous transfers hang there: one in each of some frames. */
+static void what_a_frame_has_alone_is_done_in_it(void **state)
+{
+    Guest *g = *state;
+    uint32_t level[8];
+    unsigned last;
+    PulsarUhciScan r;
+
+    tree(g, level);
+    put(g, (level[0] & ~15u) + 4, td(g, T, ACTIVE, TABLET));
+    for (unsigned i = 10; i < 20; i++) {
+        frame(g, i, td(g, level[0], ACTIVE, TABLET));
+    }
+    frame(g, 30, td(g, level[0], IOC, 0));
+    r = scan(g, 0, 100);
+    assert_int_equal(r.work, 0);
+    assert_int_equal(todo(&r, &last), 12);
+    for (unsigned i = 10; i < 20; i++) {
+        assert_true(pulsar_uhci_scan_todo(&r, i));
+    }
+    assert_true(pulsar_uhci_scan_todo(&r, 30));
+    assert_int_equal(last, 99);
+    /* Those that are not due yet are counted from the first that is not. */
+    put(g, (level[0] & ~15u) + 4, T);
+    r = scan(g, 1000, 25);
+    assert_int_equal(r.work, 9);
+    assert_int_equal(todo(&r, NULL), 0);
+}
+
+static void what_cannot_be_told_is_all_done(void **state)
 {
     Guest *g = *state;
     PulsarUhciScan r;
 
-    for (int i = 0; i < 100; i++) {
-        frame(g, i, qh(g, T, td(g, T, ACTIVE | NAK, TABLET)));
+    frame(g, 9, 0xfffffff0 | QH);
+    r = scan(g, 0, 50);
+    assert_int_equal(r.work, 0);
+    for (unsigned i = 0; i < 50; i++) {
+        assert_true(pulsar_uhci_scan_todo(&r, i));
     }
-    r = scan(g, 0, 100);
-    assert_int_equal(r.work, NONE);
-    assert_int_equal(r.retries, PULSAR_UHCI_RETRIES);
 }
 
 static void a_schedule_has_a_number(void **state)
@@ -404,7 +479,9 @@ int main(void)
         CASE(transfers_without_a_queue),
         CASE(shared_queues_are_read_once),
         CASE(each_waiting_transfer_is_retried),
-        CASE(retries_are_bounded),
+        CASE(what_hangs_in_every_frame_is_done_once),
+        CASE(what_a_frame_has_alone_is_done_in_it),
+        CASE(what_cannot_be_told_is_all_done),
         CASE(a_schedule_has_a_number),
         CASE(work_ahead_leaves_the_number),
         CASE(loops_end),
