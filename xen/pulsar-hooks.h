@@ -217,7 +217,8 @@ unsigned int pulsar_handle_buffered_iopage(struct XenIOState *state,
  *
  * Called by the main loop itself in place of handle_ioreq() for a synchronous
  * request. Counts it by device. A request that upstream would abort for
- * (sizes, types and counts that Xen never sends) is answered with all ones and logged instead.
+ * (sizes, types and counts that Xen never sends) is answered with all ones and
+ * logged instead.
  */
 void pulsar_handle_ioreq(struct XenIOState *state, struct ioreq *req,
                          PulsarIoreqHandler *handler);
@@ -381,7 +382,8 @@ void pulsar_uhci_port_read(struct UHCIState *s);
  * @val: what will be written
  *
  * Called inside a guest's access, before a register is written. Does what
- * pulsar_uhci_port_read() does; a write that changes something also ends the rest.
+ * pulsar_uhci_port_read() does; a write that changes something also ends the
+ * rest.
  */
 void pulsar_uhci_port_write(struct UHCIState *s, uint64_t addr, uint64_t val);
 
@@ -537,7 +539,8 @@ void pulsar_vnc_refresh(struct VncDisplay *vd, bool changed);
  * @cursor_visible: the phase of the blinking text cursor
  *
  * Called inside the display's refresh when the cursor is due to blink. When
- * nothing has happened for a while the cursor stays on, or a viewer would be sent its blinking for ever.
+ * nothing has happened for a while the cursor stays on, or a viewer would be
+ * sent its blinking for ever.
  *
  * Returns: whether to go on blinking.
  */

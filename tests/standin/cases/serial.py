@@ -156,7 +156,7 @@ def monitor_on_serial(b):
         path = m.pty('serial0-base')
         with Terminal(path) as terminal:
             terminal.type(b'\x01c')
-            expect(b'(qemu)' in terminal.read(4000, 1), 'no prompt')
+            expect(b'(qemu)' in terminal.read(4000, 2), 'no prompt')
         time.sleep(0.3)
         m.qmp().execute('query-status')
         with Terminal(path) as terminal:
@@ -166,7 +166,7 @@ def monitor_on_serial(b):
             terminal.type(b'\x01c')
             terminal.read(4000, 0.5)
             m.guest.outb(DATA, ord('?'))
-            expect(b'?' in terminal.read(1, 2), 'what is written is lost')
+            expect(b'?' in terminal.read(4000, 1.5), 'what is written is lost')
         settle([m.pid], 0.3, 2)
         for byte in b'nobody':
             m.guest.outb(DATA, byte)
@@ -181,7 +181,7 @@ def monitor_on_pty(b):
                            'time', machine=m):
             for _ in range(3):
                 with Terminal(path) as terminal:
-                    got = terminal.read(4000, 1.5)
+                    got = terminal.read(4000, 2)
                     expect(b'(qemu)' in got, f'it printed {got!r}')
                 time.sleep(0.3)
         with b.report.case('a command by somebody who has gone already is '
