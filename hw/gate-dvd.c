@@ -4,10 +4,17 @@
  * the PIIX IDE controller to an AHCI controller of their own.
  */
 #include "qemu/osdep.h"
+#include <linux/major.h>
+#include <sys/sysmacros.h>
+#include "qapi/error.h"
+#include "qapi/qapi-commands-block.h"
+#include "qemu/config-file.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
+#include "qemu/option_int.h"
 #include "qobject/qdict.h"
+#include "scsi/constants.h"
 #include "system/block-backend.h"
 #include "system/blockdev.h"
 #include "system/runstate.h"
@@ -19,19 +26,99 @@
 #define AHCI_ID     "pulsar-dvd"
 #define AHCI_PORTS  6
 
+static PulsarGate gate;
+
 static unsigned ahci_ports_used;
-static GString *left_out_names;     /* by dvd=loaded */
+static GString *left_out_names;     /* by dvd=loaded, each with a "+" */
+
+/* ---- what is a CD drive ------------------------------------------------ */
+
+/* The host's own drive: as a SCSI device it is what it is. */
+static bool is_optical(const char *file)
+{
+    g_autofree char *path = NULL;
+    g_autofree char *type = NULL;
+    struct stat st;
+
+    if (!file || stat(file, &st)) {
+        return false;
+    }
+    if (S_ISBLK(st.st_mode)) {
+        return major(st.st_rdev) == SCSI_CDROM_MAJOR;
+    }
+    if (!S_ISCHR(st.st_mode) || major(st.st_rdev) != SCSI_GENERIC_MAJOR) {
+        return false;
+    }
+    path = g_strdup_printf("/sys/dev/char/%u:%u/device/type",
+                           major(st.st_rdev), minor(st.st_rdev));
+    return g_file_get_contents(path, &type, NULL, NULL) &&
+           strtoul(type, NULL, 10) == TYPE_ROM;
+}
+
+static bool dvd_matches(const PulsarAsked *asked)
+{
+    const char *drive = qdict_get_try_str(asked->device, "drive");
+    QemuOpts *opts;
+
+    if (pulsar_gate_is(asked->oc, "ide-cd") ||
+        pulsar_gate_is(asked->oc, "scsi-cd")) {
+        return true;
+    }
+    opts = drive ? qemu_opts_find(qemu_find_opts("drive"), drive) : NULL;
+    if (!opts) {
+        return false;
+    }
+    return !g_strcmp0(qemu_opt_get(opts, "media"), "cdrom") ||
+           ((pulsar_gate_is(asked->oc, "scsi-block") ||
+             pulsar_gate_is(asked->oc, "scsi-generic")) &&
+            is_optical(qemu_opt_get(opts, "file")));
+}
+
+/* -cdrom and -drive media=cdrom for the board to make a drive of. */
+static void dvd_back_ends(PulsarBackEnds *ends)
+{
+    QemuOptsList *list = qemu_find_opts("drive");
+    QemuOpts *opts, *next;
+
+    if (!pulsar_gate_closed(PULSAR_OPTION_DVD)) {
+        return;
+    }
+    QTAILQ_FOREACH_SAFE(opts, &list->head, next, next) {
+        const char *media = qemu_opt_get(opts, "media");
+        const char *interface = qemu_opt_get(opts, "if");
+
+        if (!g_strcmp0(media, "cdrom") && g_strcmp0(interface, "none")) {
+            pulsar_gate_left_out(&gate, qemu_opts_id(opts),
+                                 "the CD drive '%s'",
+                                 qemu_opts_id(opts) ?: "-cdrom");
+            gate.altered = true;
+            qemu_opts_del(opts);
+        }
+    }
+}
 
 /* ---- away when empty --------------------------------------------------- */
 
-/* Only an IDE drive can still be taken away when a state is loaded. */
-bool pulsar_gate_dvd_decides(ObjectClass *oc)
+/*
+ * A guest that is restored keeps the drives that it was started with, which
+ * dvd_restored() is told; only an IDE drive can still be taken away then.
+ */
+static bool is_decided_now(ObjectClass *oc)
 {
     return !runstate_check(RUN_STATE_INMIGRATE) ||
-           !object_class_dynamic_cast(oc, "ide-cd");
+           !pulsar_gate_is(oc, "ide-cd");
 }
 
-void pulsar_gate_dvd_left_out(const char *name)
+/* Has the drive a medium in it? At start, before the guest can change it. */
+static bool is_loaded(const QDict *device)
+{
+    const char *drive = qdict_get_try_str(device, "drive");
+    BlockBackend *blk = drive ? blk_by_name(drive) : NULL;
+
+    return blk ? blk_bs(blk) != NULL : drive != NULL;
+}
+
+static void note_left_out(const char *name)
 {
     if (pulsar_gate_value(PULSAR_OPTION_DVD) == PULSAR_VALUE_LOADED) {
         left_out_names = left_out_names ?: g_string_new(NULL);
@@ -39,7 +126,13 @@ void pulsar_gate_dvd_left_out(const char *name)
     }
 }
 
-const char *pulsar_gate_dvd_names(void)
+static void dvd_left_out(const PulsarAsked *asked)
+{
+    note_left_out(qdict_get_try_str(asked->device, "id") ?:
+                  qdict_get_try_str(asked->device, "drive"));
+}
+
+static const char *dvd_more(void)
 {
     return left_out_names ? left_out_names->str : "";
 }
@@ -85,7 +178,7 @@ static int collect_cd(Object *obj, void *opaque)
     return 0;
 }
 
-void pulsar_gate_dvd_restored(const char *names)
+static void dvd_restored(const char *names)
 {
     g_auto(GStrv) list = g_strsplit(names, "+", -1);
     g_autoptr(GPtrArray) drives = g_ptr_array_new();
@@ -100,11 +193,11 @@ void pulsar_gate_dvd_restored(const char *names)
             DeviceState *dev = drives->pdata[k];
 
             if (g_str_equal(cd_name(dev), list[i])) {
-                pulsar_gate_left_out(PULSAR_OPTION_DVD, list[i], "the CD "
+                pulsar_gate_left_out(&gate, list[i], "the CD "
                                      "drive '%s', as when it was saved,",
                                      list[i]);
-                pulsar_gate_altered(PULSAR_OPTION_DVD);
-                pulsar_gate_dvd_left_out(list[i]);
+                gate.altered = true;
+                note_left_out(list[i]);
                 g_ptr_array_remove_index(drives, k);
                 take_away(dev);
                 break;
@@ -115,49 +208,68 @@ void pulsar_gate_dvd_restored(const char *names)
 
 /* ---- on AHCI ------------------------------------------------------------ */
 
-/* An IDE CD drive of its own for a drive; the controller comes with it. */
-static void defer_to_ahci(QDict *device, bool from_json)
+/* Gives @device a port; the controller comes before the first. */
+static void move_to_ahci(QDict *device)
 {
     g_autofree char *why = pulsar_gate_why(PULSAR_OPTION_DVD);
-    g_autofree char *bus = NULL;
+    g_autofree char *bus = g_strdup_printf(AHCI_ID ".%u", ahci_ports_used);
     QDict *ahci;
 
-    if (ahci_ports_used == AHCI_PORTS) {
-        error_report("%s: an AHCI controller has room for %d drives, and there "
-                     "are more CD drives; give this VM fewer of them", why,
-                     AHCI_PORTS);
-        exit(1);
-    }
-    if (!ahci_ports_used) {
+    if (!ahci_ports_used++) {
         ahci = qdict_new();
         qdict_put_str(ahci, "driver", TYPE_ICH9_AHCI);
         qdict_put_str(ahci, "id", AHCI_ID);
         pulsar_gate_defer(ahci, false);
     }
-    bus = g_strdup_printf(AHCI_ID ".%u", ahci_ports_used++);
     qdict_put_str(device, "bus", bus);
     qdict_del(device, "unit");
-    pulsar_gate_altered(PULSAR_OPTION_DVD);
+    gate.altered = true;
     info_report("the CD drive '%s' stands on AHCI: %s",
                 qdict_get_try_str(device, "id") ?:
                 qdict_get_try_str(device, "drive") ?: "", why);
-    pulsar_gate_defer(device, from_json);
 }
 
-const QDict *pulsar_gate_dvd_device(ObjectClass *oc, const QDict *device,
-                                    bool from_json)
+static bool have_room(Error **errp)
 {
-    const char *bus = qdict_get_try_str(device, "bus");
+    g_autofree char *why = pulsar_gate_why(PULSAR_OPTION_DVD);
+
+    if (ahci_ports_used == AHCI_PORTS) {
+        error_setg(errp, "%s: an AHCI controller has room for %d drives, and "
+                   "there are more CD drives; give this VM fewer of them", why,
+                   AHCI_PORTS);
+        return false;
+    }
+    return true;
+}
+
+static PulsarVerdict dvd_judge(const PulsarAsked *asked, QDict **ret_device,
+                               Error **errp)
+{
+    const char *bus = qdict_get_try_str(asked->device, "bus");
 
     /* A drive of IDE cannot be added to a machine that runs; QEMU says so. */
-    if (pulsar_gate_value(PULSAR_OPTION_DVD) != PULSAR_VALUE_AHCI ||
-        phase_check(PHASE_MACHINE_READY) ||
-        !object_class_dynamic_cast(oc, "ide-cd") ||
-        (bus && !strstart(bus, "ide.", NULL))) {
-        return device;
+    if (!asked->at_start) {
+        return PULSAR_VERDICT_MAKE;
     }
-    defer_to_ahci(qdict_clone_shallow(device), from_json);
-    return NULL;
+    switch (pulsar_gate_value(PULSAR_OPTION_DVD)) {
+    case PULSAR_VALUE_LOADED:
+        return is_decided_now(asked->oc) && dvd_matches(asked) &&
+               !is_loaded(asked->device) ?
+               PULSAR_VERDICT_LEAVE_OUT : PULSAR_VERDICT_MAKE;
+    case PULSAR_VALUE_AHCI:
+        if (!pulsar_gate_is(asked->oc, "ide-cd") ||
+            (bus && !strstart(bus, "ide.", NULL))) {
+            return PULSAR_VERDICT_MAKE;
+        }
+        if (!have_room(errp)) {
+            return PULSAR_VERDICT_REFUSE;
+        }
+        *ret_device = qdict_clone_shallow(asked->device);
+        move_to_ahci(*ret_device);
+        return PULSAR_VERDICT_DEFER;
+    default:
+        return PULSAR_VERDICT_MAKE;
+    }
 }
 
 /* A drive that the board would make: by -cdrom, -drive, or by default. */
@@ -171,25 +283,27 @@ static void board_drive(BlockBackend *blk, DriveInfo *dinfo)
         if (dinfo->type != IF_IDE) {
             return;
         }
+        have_room(&error_fatal);
         device = qdict_new();
         qdict_put_str(device, "driver", "ide-cd");
         qdict_put_str(device, "drive", name);
         dinfo->type = IF_NONE;
-        defer_to_ahci(device, false);
+        move_to_ahci(device);
+        pulsar_gate_defer(device, false);
     } else if (value == PULSAR_VALUE_CLOSED ||
                (value == PULSAR_VALUE_LOADED && !blk_bs(blk) &&
                 (dinfo->type != IF_IDE ||
                  !runstate_check(RUN_STATE_INMIGRATE)))) {
         monitor_remove_blk(blk);
         blk_unref(blk);
-        pulsar_gate_dvd_left_out(name);
-        pulsar_gate_left_out(PULSAR_OPTION_DVD, name, "the CD drive '%s'",
+        note_left_out(name);
+        pulsar_gate_left_out(&gate, name, "the CD drive '%s'",
                              name);
-        pulsar_gate_altered(PULSAR_OPTION_DVD);
+        gate.altered = true;
     }
 }
 
-void pulsar_gate_dvd_board(void)
+static void dvd_board(MachineState *machine)
 {
     BlockBackend *blk, *next;
 
@@ -202,3 +316,63 @@ void pulsar_gate_dvd_board(void)
         }
     }
 }
+
+/* ---- while the guest runs ---------------------------------------------- */
+
+static bool is_cd(DeviceState *dev)
+{
+    return dev && (object_dynamic_cast(OBJECT(dev), "ide-cd") ||
+                   object_dynamic_cast(OBJECT(dev), "scsi-cd"));
+}
+
+/* The medium can go while the VM runs, the drive cannot. */
+static bool eject_all(char **ret_note, Error **errp)
+{
+    ERRP_GUARD();
+    BlockBackend *blk;
+    unsigned ejected = 0;
+
+    for (blk = blk_next(NULL); blk; blk = blk_next(blk)) {
+        DeviceState *dev = blk_get_attached_dev(blk);
+        const char *name = blk_name(blk);
+        g_autofree char *path = NULL;
+
+        if (!is_cd(dev) || !blk_bs(blk)) {
+            continue;
+        }
+        if (!*name) {
+            path = object_get_canonical_path(OBJECT(dev));
+        }
+        qmp_eject(*name ? name : NULL, path, true, false, errp);
+        if (*errp) {
+            return false;
+        }
+        ejected++;
+    }
+    *ret_note = g_strdup_printf("%u of the CD drives had a medium, and it is "
+                                "out; the drives themselves go at the next "
+                                "start", ejected);
+    info_report("options: dvd=none while the guest runs: %s", *ret_note);
+    return true;
+}
+
+static bool dvd_do_now(const char *value, char **ret_note, Error **errp)
+{
+    return !g_ascii_strcasecmp(value, "none") &&
+           !pulsar_gate_closed(PULSAR_OPTION_DVD) && eject_all(ret_note, errp);
+}
+
+static PulsarGate gate = {
+    .option = PULSAR_OPTION_DVD,
+    .matches = dvd_matches,
+    .back_ends = dvd_back_ends,
+    .board = dvd_board,
+    .judge = dvd_judge,
+    .left_out = dvd_left_out,
+    .do_now = dvd_do_now,
+    .more_name = "no-drives",
+    .more = dvd_more,
+    .restored = dvd_restored,
+};
+
+PULSAR_GATE(gate);

@@ -10,6 +10,7 @@
 #include "qapi/qapi-commands-char.h"
 #include "qemu/config-file.h"
 #include "qemu/error-report.h"
+#include "qemu/main-loop.h"
 #include "qemu/option_int.h"
 #include "qobject/qdict.h"
 #include "hw/xen/pulsar/gates.h"
@@ -22,6 +23,8 @@ typedef struct Closed {
     QDict *chardev_opts;    /* options of -chardev, when it was not opened */
 } Closed;
 
+static PulsarGate gate;
+
 static GQueue closed = G_QUEUE_INIT;
 
 static bool is_human(QemuOpts *opts)
@@ -29,7 +32,7 @@ static bool is_human(QemuOpts *opts)
     return g_strcmp0(qemu_opt_get(opts, "mode"), "control") != 0;
 }
 
-void pulsar_gate_monitor_init(GHashTable *unused, GHashTable *used)
+static void monitor_back_ends(PulsarBackEnds *ends)
 {
     PulsarValue value = pulsar_gate_value(PULSAR_OPTION_MONITOR);
     QemuOptsList *list = qemu_find_opts("mon");
@@ -45,13 +48,12 @@ void pulsar_gate_monitor_init(GHashTable *unused, GHashTable *used)
         }
         if (value == PULSAR_VALUE_FULL ||
             (value == PULSAR_VALUE_QMP && !human)) {
-            g_hash_table_add(used, g_strdup(name));
+            pulsar_gate_back_end(ends, name, NULL);
             continue;
         }
-        pulsar_gate_left_out(PULSAR_OPTION_MONITOR, NULL, "the %s on '%s'",
+        pulsar_gate_left_out(&gate, NULL, "the %s on '%s'",
                              human ? "human monitor" : "QMP monitor", name);
-        g_hash_table_insert(unused, g_strdup(name),
-                            GINT_TO_POINTER(PULSAR_OPTION_MONITOR));
+        pulsar_gate_back_end(ends, name, &gate);
         if (human) {
             chardev = qemu_opts_find(qemu_find_opts("chardev"), name);
             c = g_new0(Closed, 1);
@@ -75,12 +77,29 @@ bool pulsar_monitor_init_hmp(Chardev *chr, bool use_readline)
         pulsar_gate_value(PULSAR_OPTION_MONITOR) == PULSAR_VALUE_FULL) {
         return false;
     }
-    pulsar_gate_left_out(PULSAR_OPTION_MONITOR, NULL,
+    pulsar_gate_left_out(&gate, NULL,
                          "the human monitor on '%s'", chr->label);
     c = g_new0(Closed, 1);
     c->chardev = g_strdup(chr->label);
     g_queue_push_tail(&closed, c);
     return true;
+}
+
+static void free_monitor(void *opaque)
+{
+    Monitor *mon = opaque;
+
+    monitor_data_destroy(mon);
+    g_free(mon);
+}
+
+/*
+ * A bottom half of the monitor's own may be queued (monitor_resume()). Those
+ * of one round run in any order: the next round is behind all of them.
+ */
+static void free_later(void *opaque)
+{
+    aio_bh_schedule_oneshot(qemu_get_aio_context(), free_monitor, opaque);
 }
 
 /* Takes the human monitor off its chardev, which stays as it is. */
@@ -94,9 +113,12 @@ static void close_human(Monitor *mon)
         QTAILQ_REMOVE(&mon_list, mon, entry);
     }
     monitor_flush(mon);
+    if (mon->out_watch) {
+        g_source_remove(mon->out_watch);
+        mon->out_watch = 0;
+    }
     qemu_chr_fe_disconnect(&mon->chr);
-    monitor_data_destroy(mon);
-    g_free(mon);
+    aio_bh_schedule_oneshot(qemu_get_aio_context(), free_later, mon);
 }
 
 static void close_all_human(void)
@@ -136,7 +158,7 @@ static bool open_human(Closed *c, Error **errp)
     return !*errp;
 }
 
-bool pulsar_gate_monitor_changed(Error **errp)
+static bool monitor_changed(Error **errp)
 {
     guint left = g_queue_get_length(&closed);
     bool ok = true;
@@ -161,3 +183,18 @@ bool pulsar_gate_monitor_changed(Error **errp)
     }
     return ok;
 }
+
+static const char *monitor_changed_note(void)
+{
+    return pulsar_gate_value(PULSAR_OPTION_MONITOR) == PULSAR_VALUE_FULL ?
+           "the human monitors are open" : "the human monitors are closed";
+}
+
+static PulsarGate gate = {
+    .option = PULSAR_OPTION_MONITOR,
+    .back_ends = monitor_back_ends,
+    .changed = monitor_changed,
+    .changed_note = monitor_changed_note,
+};
+
+PULSAR_GATE(gate);

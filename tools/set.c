@@ -773,13 +773,13 @@ static char *next_value(const PulsarOption *option, const char *value)
     return text;
 }
 
+/* Not the tablet: what was saved comes back with or without it, as it was. */
 static gboolean is_hardware(const PulsarOption *option)
 {
     switch (option - pulsar_option_table) {
     case PULSAR_OPTION_SERIAL:
     case PULSAR_OPTION_PARALLEL:
     case PULSAR_OPTION_USB:
-    case PULSAR_OPTION_USB_TABLET:
     case PULSAR_OPTION_DVD:
         return TRUE;
     default:

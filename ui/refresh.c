@@ -226,10 +226,19 @@ void pulsar_qemu_input_event_sync(void)
     foreach_looked_at(pulsar_refresh_fast);
 }
 
-void pulsar_gate_vnc_idle_changed(void)
+/* It counts now. */
+static bool vnc_idle_changed(Error **errp)
 {
     end_nap(NULL);
+    return true;
 }
+
+static PulsarGate gate = {
+    .option = PULSAR_OPTION_VNC_IDLE,
+    .changed = vnc_idle_changed,
+};
+
+PULSAR_GATE(gate);
 
 bool pulsar_vga_draw_text(bool *cursor_visible)
 {

@@ -11,48 +11,50 @@
  */
 #include "qemu/osdep.h"
 #include "migration/vmstate.h"
+#include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "gates.h"
+#include "options-glue.h"
 #include "pulsar-hooks.h"
 
 #define SECTION  "pulsar-gates"
 
+/* "usb=xhci,no-drives=ide-1+", NUL padded. */
+#define TEXT_V1  256
+#define TEXT_V2  4096
+
 typedef struct GatesState {
-    uint8_t text[256];      /* "usb=xhci,dvd=ahci", NUL padded; see below */
+    uint8_t text_v1[TEXT_V1];
+    uint8_t text[TEXT_V2];
 } GatesState;
 
-/* Not an option: the drives that dvd=loaded has left out, see gate-dvd.c. */
-#define NO_DRIVES  "no-drives"
-
 static GatesState state;
-static unsigned altered;    /* a bit for each PulsarOptionId */
 static bool checked;        /* the state being loaded has been compared */
 
-void pulsar_gate_altered(PulsarOptionId id)
+/* What an option has made of the hardware. */
+static const char *hardware(const PulsarGate *gate)
 {
-    altered |= 1u << id;
-}
-
-void pulsar_gate_unaltered(PulsarOptionId id)
-{
-    altered &= ~(1u << id);
-}
-
-/*
- * What an option has made of the hardware. The tablet may come and go while
- * the guest runs: what counts is whether it is there.
- */
-static const char *hardware_text(PulsarOptionId id)
-{
-    if (id == PULSAR_OPTION_USB_TABLET) {
-        return pulsar_gate_usb_has_tablet() ? "true" : "false";
-    }
-    return pulsar_options_text(pulsar_options(), id);
+    return gate->hardware ? gate->hardware() :
+           pulsar_options_text(pulsar_options(), gate->option);
 }
 
 static bool state_needed(void *opaque)
 {
-    return altered;
+    PulsarOptionId id;
+
+    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
+        const PulsarGate *gate = pulsar_gate_of(id);
+
+        if (gate && gate->altered) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_item(GString *text, const char *name, const char *value)
+{
+    g_string_append_printf(text, "%s%s=%s", text->len ? "," : "", name, value);
 }
 
 static int state_pre_save(void *opaque)
@@ -61,100 +63,141 @@ static int state_pre_save(void *opaque)
     PulsarOptionId id;
 
     for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        if (altered & (1u << id)) {
-            g_string_append_printf(text, "%s%s=%s", text->len ? "," : "",
-                                   pulsar_option_table[id].name,
-                                   hardware_text(id));
-        }
-    }
-    if (*pulsar_gate_dvd_names()) {
-        g_string_append_printf(text, "," NO_DRIVES "=%s",
-                               pulsar_gate_dvd_names());
-    }
-    memset(state.text, 0, sizeof(state.text));
-    g_strlcpy((char *)state.text, text->str, sizeof(state.text));
-    return 0;
-}
+        const PulsarGate *gate = pulsar_gate_of(id);
 
-/* The option of the state that is not the same here, if there is one. */
-static bool find_difference(const char *saved, PulsarOptionId *ret_id,
-                            char **ret_saved)
-{
-    g_auto(GStrv) items = g_strsplit(saved, ",", -1);
-    unsigned seen = 0;
-    PulsarOptionId id;
-    size_t i;
-
-    for (i = 0; items[i]; i++) {
-        char *equals = strchr(items[i], '=');
-        const PulsarOption *opt;
-
-        if (!equals) {
-            continue;
-        }
-        *equals = '\0';
-        opt = pulsar_option_find(items[i]);
-        if (!opt) {
-            continue;   /* a later version's; its sections will tell */
-        }
-        id = opt - pulsar_option_table;
-        seen |= 1u << id;
-        if (strcmp(hardware_text(id), equals + 1)) {
-            g_autofree char *value = pulsar_printable(equals + 1, -1, 64);
-
-            *ret_id = id;
-            *ret_saved = g_strdup_printf("with %s=%s", items[i], value);
-            return true;
+        if (gate && gate->altered) {
+            add_item(text, pulsar_option_table[id].name, hardware(gate));
         }
     }
     for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        if ((altered & ~seen) & (1u << id)) {
-            *ret_id = id;
-            *ret_saved = g_strdup_printf("with %s as it was given",
-                                         pulsar_option_table[id].name);
-            return true;
+        const PulsarGate *gate = pulsar_gate_of(id);
+
+        if (gate && gate->more && *gate->more()) {
+            add_item(text, gate->more_name, gate->more());
         }
     }
-    return false;
+    if (text->len >= TEXT_V2) {
+        error_report("the state cannot be saved: what the options made of the "
+                     "hardware takes %zu bytes to say, and %d are accepted",
+                     text->len, TEXT_V2 - 1);
+        return -E2BIG;
+    }
+    memset(state.text, 0, sizeof(state.text));
+    memcpy(state.text, text->str, text->len);
+    return 0;
 }
 
-static int compare(const char *saved)
+/*
+ * An option that changes while the VM runs is set to what the guest was saved
+ * with: somebody may have set it since the start.
+ */
+static bool take_over(const PulsarGate *gate, const char *value)
 {
-    const char *drives = strstr(saved, "," NO_DRIVES "=");
-    g_autofree char *how = NULL;
-    g_autofree char *why = NULL;
+    const PulsarOption *opt = &pulsar_option_table[gate->option];
+    Error *err = NULL;
     PulsarOptionId id;
 
-    checked = true;
-    if (drives) {
-        pulsar_gate_dvd_restored(drives + strlen("," NO_DRIVES "="));
+    if (!opt->running ||
+        !pulsar_options_set_running(opt->name, value, &id, &err)) {
+        error_free(err);
+        return false;
     }
-    if (!find_difference(saved, &id, &how)) {
-        return 0;
+    info_report("options: %s=%s, as the guest was saved", opt->name,
+                hardware(gate));
+    return true;
+}
+
+static bool is_refused(const PulsarGate *gate, const char *saved)
+{
+    g_autofree char *value = NULL;
+    g_autofree char *how = NULL;
+    g_autofree char *why = NULL;
+    const char *name = pulsar_option_table[gate->option].name;
+
+    if (saved ? !strcmp(hardware(gate), saved) : !gate->altered) {
+        return false;
     }
-    why = pulsar_gate_why(id);
+    if (take_over(gate, saved ?: "given") &&
+        (!saved || !strcmp(hardware(gate), saved))) {
+        return false;
+    }
+    value = saved ? pulsar_printable(saved, -1, 64) : NULL;
+    how = saved ? g_strdup_printf("with %s=%s", name, value) :
+                  g_strdup_printf("with %s as it was given", name);
+    why = pulsar_gate_why(gate->option);
     error_report("this guest was saved %s and cannot be restored with %s; "
                  "restore it with the options that it was saved with",
                  how, why);
-    return -EINVAL;
+    return true;
+}
+
+/* The value of @name in the state's text, or NULL; "" names none. */
+static const char *find_item(char **items, const char *name)
+{
+    const char *value;
+    size_t i;
+
+    for (i = 0; items[i]; i++) {
+        value = strchr(items[i], '=');
+        if (value && (size_t)(value - items[i]) == strlen(name) &&
+            g_str_has_prefix(items[i], name)) {
+            return value + 1;
+        }
+    }
+    return NULL;
+}
+
+/* Items that no gate knows are a later version's; its sections will tell. */
+static int compare(const char *saved)
+{
+    g_auto(GStrv) items = g_strsplit(saved, ",", -1);
+    PulsarOptionId id;
+
+    checked = true;
+    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
+        const PulsarGate *gate = pulsar_gate_of(id);
+        const char *more = gate && gate->restored ?
+                           find_item(items, gate->more_name) : NULL;
+
+        if (more) {
+            gate->restored(more);
+        }
+    }
+    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
+        const PulsarGate *gate = pulsar_gate_of(id);
+
+        if (gate && is_refused(gate, find_item(items,
+                                               pulsar_option_table[id].name))) {
+            return -EINVAL;
+        }
+    }
+    return 0;
 }
 
 static int state_post_load(void *opaque, int version_id)
 {
-    state.text[sizeof(state.text) - 1] = '\0';
-    return compare((char *)state.text);
+    char *text = (char *)(version_id < 2 ? state.text_v1 : state.text);
+
+    text[(version_id < 2 ? TEXT_V1 : TEXT_V2) - 1] = '\0';
+    return compare(text);
+}
+
+static bool is_v1(void *opaque, int version_id)
+{
+    return version_id < 2;
 }
 
 static const VMStateDescription vmstate_gates = {
     .name = SECTION,
-    .version_id = 1,
+    .version_id = 2,
     .minimum_version_id = 1,
     .priority = MIG_PRI_MAX,
     .needed = state_needed,
     .pre_save = state_pre_save,
     .post_load = state_post_load,
     .fields = (const VMStateField[]) {
-        VMSTATE_BUFFER(text, GatesState),
+        VMSTATE_STATIC_BUFFER(text_v1, GatesState, 0, is_v1, 0, TEXT_V1),
+        VMSTATE_STATIC_BUFFER(text, GatesState, 2, NULL, 0, TEXT_V2),
         VMSTATE_END_OF_LIST()
     }
 };
@@ -164,43 +207,45 @@ void pulsar_gates_state_init(void)
     vmstate_register(NULL, 0, &vmstate_gates, &state);
 }
 
-/* The option that a section of hardware belongs to, when that is closed. */
-static bool closed_by_section(const char *section, PulsarOptionId *ret_id)
+void pulsar_qemu_loadvm_state(void)
 {
-    static const struct {
-        const char *part;
-        PulsarOptionId id;
-    } parts[] = {
-        { "usb-ptr", PULSAR_OPTION_USB_TABLET },
-        { "usb", PULSAR_OPTION_USB },
-        { "uhci", PULSAR_OPTION_USB },
-        { "ehci", PULSAR_OPTION_USB },
-        { "xhci", PULSAR_OPTION_USB },
-        { "ohci", PULSAR_OPTION_USB },
-        { "serial", PULSAR_OPTION_SERIAL },
-        { "parallel", PULSAR_OPTION_PARALLEL },
-    };
+    checked = false;
+}
+
+/* Has the option closed the hardware, or put another one in its place? */
+static bool is_shut(const PulsarGate *gate)
+{
+    return pulsar_gate_closed(gate->option) ||
+           (gate->judge &&
+            pulsar_gate_value(gate->option) != PULSAR_VALUE_GIVEN);
+}
+
+/* The gate that a section of hardware stands behind, when that is shut. */
+static PulsarGate *gate_of_section(const char *section)
+{
+    PulsarOptionId id;
     size_t i;
 
-    for (i = 0; i < ARRAY_SIZE(parts); i++) {
-        PulsarValue value = pulsar_gate_value(parts[i].id);
+    for (id = PULSAR_OPTION__MAX; id-- > 0; ) {
+        PulsarGate *gate = pulsar_gate_of(id);
 
-        if (strstr(section, parts[i].part) &&
-            (value == PULSAR_VALUE_CLOSED ||
-             (parts[i].id == PULSAR_OPTION_USB &&
-              value != PULSAR_VALUE_GIVEN))) {
-            *ret_id = parts[i].id;
-            return true;
+        if (!gate || !gate->sections || !is_shut(gate)) {
+            continue;
+        }
+        for (i = 0; gate->sections[i]; i++) {
+            if (strstr(section, gate->sections[i])) {
+                return gate;
+            }
         }
     }
-    return false;
+    return NULL;
 }
 
 bool pulsar_qemu_loadvm_section_start_full(const char *section, bool known)
 {
     g_autofree char *shown = NULL;
     g_autofree char *why = NULL;
-    PulsarOptionId id;
+    PulsarGate *gate;
 
     /* Memory comes before all devices. */
     if (g_str_equal(section, SECTION) || g_str_equal(section, "ram")) {
@@ -209,11 +254,12 @@ bool pulsar_qemu_loadvm_section_start_full(const char *section, bool known)
     if (!checked && compare("")) {
         return true;
     }
-    if (known || !closed_by_section(section, &id)) {
+    gate = known ? NULL : gate_of_section(section);
+    if (!gate) {
         return false;
     }
     shown = pulsar_printable(section, -1, 64);
-    why = pulsar_gate_why(id);
+    why = pulsar_gate_why(gate->option);
     error_report("this guest was saved with hardware that it does not have "
                  "here, '%s', and cannot be restored with %s; restore it with "
                  "the options that it was saved with", shown, why);

@@ -5,23 +5,17 @@
  *
  * Whatever the command line, a configuration file or a monitor names as a
  * device comes by pulsar_qdev_device_add_from_qdict(). What a board makes by
- * itself is decided in gated_board_init(), and the short forms -serial,
- * -parallel and -usbdevice have a hook each.
+ * itself is decided in gated_board_init(). Which option does what stands in
+ * the files that register a gate.
  */
 #include "qemu/osdep.h"
 #include "chardev/char.h"
 #include "hw/boards.h"
-#include "hw/pci/pci_device.h"
 #include "hw/qdev-core.h"
-#include "hw/scsi/scsi.h"
-#include "hw/usb.h"
 #include "monitor/qdev.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-char.h"
-#include "qemu/config-file.h"
-#include "qemu/cutils.h"
 #include "qemu/error-report.h"
-#include "qemu/option_int.h"
 #include "qobject/qdict.h"
 #include "system/block-backend.h"
 #include "gates.h"
@@ -33,20 +27,31 @@ typedef void BoardInit(MachineState *machine);
 typedef struct Deferred {
     QDict *device;
     bool from_json;
-    const char *usbdevice;  /* in place of @device */
+    PulsarGateMake *make;   /* in place of @device */
+    const char *what;
 } Deferred;
 
-/* Which option closes all that uses a back end. */
-typedef struct BackEnds {
-    GHashTable *unused;     /* names that only closed devices have */
-    GHashTable *used;
-} BackEnds;
-
-static GHashTable *left_out;    /* name -> PulsarOptionId */
+static PulsarGate *gates[PULSAR_OPTION__MAX];
+static GHashTable *left_out;    /* name -> PulsarGate */
 static GHashTable *board_init;  /* MachineClass -> its own BoardInit */
 static GQueue deferred = G_QUEUE_INIT;
-static bool passing;            /* what comes now has been looked at */
-static bool usb_left_out;       /* a USB device is not there */
+
+/* The command line's devices are being created. */
+static bool cli_devices;
+
+/* What pulsar_gate_create() has upstream create now. */
+static const QDict *created;
+
+void pulsar_gate_register(PulsarGate *gate)
+{
+    assert(!gates[gate->option]);
+    gates[gate->option] = gate;
+}
+
+PulsarGate *pulsar_gate_of(PulsarOptionId id)
+{
+    return gates[id];
+}
 
 char *pulsar_gate_why(PulsarOptionId id)
 {
@@ -57,10 +62,10 @@ char *pulsar_gate_why(PulsarOptionId id)
                            pulsar_options_source_text(o, id));
 }
 
-void pulsar_gate_left_out(PulsarOptionId id, const char *name,
+void pulsar_gate_left_out(PulsarGate *gate, const char *name,
                           const char *what, ...)
 {
-    g_autofree char *why = pulsar_gate_why(id);
+    g_autofree char *why = pulsar_gate_why(gate->option);
     g_autofree char *text = NULL;
     Location here;
     va_list ap;
@@ -71,80 +76,46 @@ void pulsar_gate_left_out(PulsarOptionId id, const char *name,
     loc_push_none(&here);   /* the text says what it is about */
     info_report("%s is left out: %s", text, why);
     loc_pop(&here);
+    gate->has_left_out = true;
     if (name) {
         if (!left_out) {
             left_out = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
                                              NULL);
         }
-        g_hash_table_insert(left_out, g_strdup(name), GINT_TO_POINTER(id));
+        g_hash_table_insert(left_out, g_strdup(name), gate);
     }
 }
 
-bool pulsar_gate_is_left_out(const char *name, PulsarOptionId *ret_id)
+static PulsarGate *left_out_by(const char *name)
 {
-    gpointer id;
-
-    if (!left_out || !g_hash_table_lookup_extended(left_out, name, NULL, &id)) {
-        return false;
-    }
-    if (ret_id) {
-        *ret_id = GPOINTER_TO_INT(id);
-    }
-    return true;
+    return name && left_out ? g_hash_table_lookup(left_out, name) : NULL;
 }
 
-/* ---- which gate a device stands behind ------------------------------- */
+/* ---- devices ---------------------------------------------------------- */
 
 /* NULL for what is no device; QEMU will say so itself. */
-static ObjectClass *device_class(const char *driver)
+ObjectClass *pulsar_gates_class(const char *driver)
 {
     ObjectClass *oc = driver ? module_object_class_by_name(driver) : NULL;
 
     return oc ? object_class_dynamic_cast(oc, TYPE_DEVICE) : NULL;
 }
 
-static bool is_a(ObjectClass *oc, const char *type)
+PulsarGate *pulsar_gates_closed_by(const PulsarAsked *asked)
 {
-    return object_class_dynamic_cast(oc, type) != NULL;
-}
+    PulsarOptionId id;
 
-static bool is_pci_class(ObjectClass *oc, uint16_t class_id)
-{
-    return is_a(oc, TYPE_PCI_DEVICE) &&
-           PCI_DEVICE_CLASS(oc)->class_id == class_id;
-}
-
-static bool is_serial(ObjectClass *oc)
-{
-    return is_a(oc, "isa-serial") || is_a(oc, "usb-serial-dev") ||
-           is_pci_class(oc, PCI_CLASS_COMMUNICATION_SERIAL);
-}
-
-bool pulsar_gate_is_cd(ObjectClass *oc, const QDict *device)
-{
-    const char *drive = qdict_get_try_str(device, "drive");
-    const char *media;
-    QemuOpts *opts;
-
-    if (is_a(oc, "ide-cd") || is_a(oc, "scsi-cd")) {
-        return true;
+    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
+        if (gates[id] && gates[id]->matches && pulsar_gate_closed(id) &&
+            gates[id]->matches(asked)) {
+            return gates[id];
+        }
     }
-    opts = drive ? qemu_opts_find(qemu_find_opts("drive"), drive) : NULL;
-    media = opts ? qemu_opt_get(opts, "media") : NULL;
-    return !g_strcmp0(media, "cdrom");
+    return NULL;
 }
 
-/* Has the drive a medium in it? At start, before the guest can change it. */
-static bool is_loaded(const QDict *device)
-{
-    const char *drive = qdict_get_try_str(device, "drive");
-    BlockBackend *blk = drive ? blk_by_name(drive) : NULL;
-
-    return blk ? blk_bs(blk) != NULL : drive != NULL;
-}
-
-/* What @device is to be plugged into, or its drive, has been left out. */
-static bool need_left_out(const QDict *device, PulsarOptionId *ret_id)
+/* What it is to be plugged into, or its drive, has been left out. */
+static PulsarGate *need_left_out(const QDict *device)
 {
     const char *bus = qdict_get_try_str(device, "bus");
     const char *drive = qdict_get_try_str(device, "drive");
@@ -153,223 +124,35 @@ static bool need_left_out(const QDict *device, PulsarOptionId *ret_id)
     if (bus) {
         parent = g_strndup(bus, strcspn(bus, "/."));
     }
-    return (parent && pulsar_gate_is_left_out(parent, ret_id)) ||
-           (drive && pulsar_gate_is_left_out(drive, ret_id));
+    return left_out_by(parent) ?: left_out_by(drive);
 }
 
-/* There is no SCSI bus at all: a USB disk would have had one. */
-static bool bus_left_out(ObjectClass *oc, PulsarOptionId *ret_id)
+static PulsarVerdict judge(const PulsarAsked *asked, PulsarGate **ret_gate,
+                           QDict **ret_device, Error **errp)
 {
-    bool several = false;
-
-    *ret_id = PULSAR_OPTION_USB;
-    return usb_left_out &&
-           !g_strcmp0(DEVICE_CLASS(oc)->bus_type, TYPE_SCSI_BUS) &&
-           !object_resolve_path_type("", TYPE_SCSI_BUS, &several) && !several;
-}
-
-/* An empty drive, at start, where only those with a medium are wanted. */
-static bool is_empty_cd(ObjectClass *oc, const QDict *device,
-                        PulsarOptionId *ret_id)
-{
-    *ret_id = PULSAR_OPTION_DVD;
-    return pulsar_gate_value(PULSAR_OPTION_DVD) == PULSAR_VALUE_LOADED &&
-           !phase_check(PHASE_MACHINE_READY) && pulsar_gate_dvd_decides(oc) &&
-           pulsar_gate_is_cd(oc, device) && !is_loaded(device);
-}
-
-/* Is the device behind a closed gate, whatever else there is? */
-static bool is_closed(ObjectClass *oc, const QDict *device,
-                      PulsarOptionId *ret_id)
-{
-    if (is_serial(oc) && pulsar_gate_closed(PULSAR_OPTION_SERIAL)) {
-        *ret_id = PULSAR_OPTION_SERIAL;
-    } else if (is_a(oc, "isa-parallel") &&
-               pulsar_gate_closed(PULSAR_OPTION_PARALLEL)) {
-        *ret_id = PULSAR_OPTION_PARALLEL;
-    } else if (pulsar_gate_usb_is(oc) &&
-               pulsar_gate_closed(PULSAR_OPTION_USB)) {
-        *ret_id = PULSAR_OPTION_USB;
-    } else if (pulsar_gate_usb_is_tablet(oc) &&
-               pulsar_gate_closed(PULSAR_OPTION_USB_TABLET)) {
-        *ret_id = PULSAR_OPTION_USB_TABLET;
-    } else if (pulsar_gate_closed(PULSAR_OPTION_DVD) &&
-               pulsar_gate_is_cd(oc, device)) {
-        *ret_id = PULSAR_OPTION_DVD;
-    } else {
-        return false;
-    }
-    return true;
-}
-
-/* ---- back ends of closed devices -------------------------------------- */
-
-/* Who uses which chardev by "chardev:NAME"; which gate, is known later. */
-static GPtrArray *port_ends[PULSAR_OPTION__MAX], *other_ends;
-
-static void note_end(GPtrArray **ends, const char *name)
-{
-    if (!*ends) {
-        *ends = g_ptr_array_new_with_free_func(g_free);
-    }
-    g_ptr_array_add(*ends, g_strdup(name));
-}
-
-void pulsar_add_device_config(bool serial, bool parallel, const char *cmdline)
-{
-    const char *name;
-
-    if (strstart(cmdline, "chardev:", &name)) {
-        note_end(serial ? &port_ends[PULSAR_OPTION_SERIAL] :
-                 parallel ? &port_ends[PULSAR_OPTION_PARALLEL] : &other_ends,
-                 name);
-    }
-}
-
-/* Adds what pulsar_add_device_config() has noted. */
-static void note_ports(BackEnds *ends)
-{
+    PulsarGate *gate = pulsar_gates_closed_by(asked) ?:
+                       need_left_out(asked->device);
+    PulsarVerdict verdict = PULSAR_VERDICT_MAKE;
     PulsarOptionId id;
-    guint i;
 
+    if (gate) {
+        *ret_gate = gate;
+        return PULSAR_VERDICT_LEAVE_OUT;
+    }
     for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        for (i = 0; port_ends[id] && i < port_ends[id]->len; i++) {
-            char *name = g_strdup(port_ends[id]->pdata[i]);
-
-            if (pulsar_gate_closed(id)) {
-                g_hash_table_insert(ends->unused, name, GINT_TO_POINTER(id));
-            } else {
-                g_hash_table_add(ends->used, name);
-            }
+        if (gates[id] && gates[id]->judge) {
+            verdict = gates[id]->judge(asked, ret_device, errp);
+        }
+        if (verdict != PULSAR_VERDICT_MAKE) {
+            *ret_gate = gates[id];
+            return verdict;
         }
     }
-    for (i = 0; other_ends && i < other_ends->len; i++) {
-        g_hash_table_add(ends->used, g_strdup(other_ends->pdata[i]));
-    }
-}
-
-/* Notes which back ends a device of the command line has. */
-static void note_back_ends(BackEnds *ends, const QDict *device)
-{
-    static const char *const properties[] = { "chardev", "drive" };
-    ObjectClass *oc = device_class(qdict_get_try_str(device, "driver"));
-    PulsarOptionId id;
-    bool closed = oc && is_closed(oc, device, &id);
-    size_t i;
-
-    for (i = 0; i < ARRAY_SIZE(properties); i++) {
-        const char *name = qdict_get_try_str(device, properties[i]);
-
-        if (!name) {
-            continue;
-        }
-        if (closed) {
-            g_hash_table_insert(ends->unused, g_strdup(name),
-                                GINT_TO_POINTER(id));
-        } else {
-            g_hash_table_add(ends->used, g_strdup(name));
-        }
-    }
-}
-
-static int note_device(void *opaque, QemuOpts *opts, Error **errp)
-{
-    g_autoptr(QDict) device = qemu_opts_to_qdict(opts, NULL);
-
-    note_back_ends(opaque, device);
-    return 0;
-}
-
-static GPtrArray *json_devices;     /* QDict, the command line's */
-
-void pulsar_json_device(QDict *device)
-{
-    if (!json_devices) {
-        json_devices = g_ptr_array_new();
-    }
-    g_ptr_array_add(json_devices, device);
-}
-
-/*
- * A toolstack may have opened the socket itself: who connects shall be
- * refused, not kept waiting.
- */
-static void close_handed_over(QemuOpts *opts)
-{
-    const char *text = qemu_opt_get(opts, "fd");
-    int fd;
-
-    if (text && !qemu_strtoi(text, NULL, 10, &fd) && fd > STDERR_FILENO) {
-        close(fd);
-    }
-}
-
-/* Takes what nobody will use off one of the lists of the command line. */
-static void drop_back_ends(BackEnds *ends, const char *list)
-{
-    GHashTableIter iter;
-    gpointer name, id;
-
-    g_hash_table_iter_init(&iter, ends->unused);
-    while (g_hash_table_iter_next(&iter, &name, &id)) {
-        QemuOpts *opts = qemu_opts_find(qemu_find_opts(list), name);
-
-        /* What is shared may have users that only its mux knows. */
-        if (opts && !g_hash_table_contains(ends->used, name) &&
-            !qemu_opt_get_bool(opts, "mux", false)) {
-            pulsar_gate_left_out(GPOINTER_TO_INT(id), name, "-%s '%s'", list,
-                                 (char *)name);
-            close_handed_over(opts);
-            qemu_opts_del(opts);
-        }
-    }
-}
-
-/* -cdrom and -drive media=cdrom for the board to make a drive of. */
-static void drop_board_cds(void)
-{
-    QemuOptsList *list = qemu_find_opts("drive");
-    QemuOpts *opts, *next;
-
-    QTAILQ_FOREACH_SAFE(opts, &list->head, next, next) {
-        const char *media = qemu_opt_get(opts, "media");
-        const char *interface = qemu_opt_get(opts, "if");
-
-        if (!g_strcmp0(media, "cdrom") && g_strcmp0(interface, "none")) {
-            pulsar_gate_left_out(PULSAR_OPTION_DVD, qemu_opts_id(opts),
-                                 "the CD drive '%s'",
-                                 qemu_opts_id(opts) ?: "-cdrom");
-            pulsar_gate_altered(PULSAR_OPTION_DVD);
-            qemu_opts_del(opts);
-        }
-    }
-}
-
-static void drop_unused(void)
-{
-    BackEnds ends = {
-        .unused = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
-        .used = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
-    };
-    guint i;
-
-    qemu_opts_foreach(qemu_find_opts("device"), note_device, &ends, NULL);
-    for (i = 0; json_devices && i < json_devices->len; i++) {
-        note_back_ends(&ends, json_devices->pdata[i]);
-    }
-    note_ports(&ends);
-    pulsar_gate_monitor_init(ends.unused, ends.used);
-    drop_back_ends(&ends, "chardev");
-    if (pulsar_gate_closed(PULSAR_OPTION_DVD)) {
-        drop_board_cds();
-    }
-    drop_back_ends(&ends, "drive");
-    g_hash_table_unref(ends.unused);
-    g_hash_table_unref(ends.used);
+    return pulsar_launch_device(asked, ret_device, errp);
 }
 
 /* The back ends of a device that was only seen after they were made. */
-static void remove_back_ends(const QDict *device, PulsarOptionId id)
+static void remove_back_ends(PulsarGate *gate, const QDict *device)
 {
     const char *chardev = qdict_get_try_str(device, "chardev");
     const char *drive = qdict_get_try_str(device, "drive");
@@ -381,65 +164,72 @@ static void remove_back_ends(const QDict *device, PulsarOptionId id)
     if (blk && !blk_get_attached_dev(blk)) {
         monitor_remove_blk(blk);
         blk_unref(blk);
-        pulsar_gate_left_out(id, drive, "the drive '%s'", drive);
+        pulsar_gate_left_out(gate, drive, "the drive '%s'", drive);
     }
 }
 
-/* ---- devices ---------------------------------------------------------- */
+/*
+ * At start the others are made without it. Everybody else is told by an
+ * error: upstream's callers take NULL without one for a device.
+ */
+static void leave_out(PulsarGate *gate, const PulsarAsked *asked,
+                      Error **errp)
+{
+    const char *driver = qdict_get_str(asked->device, "driver");
+    const char *name = qdict_get_try_str(asked->device, "id");
+    g_autofree char *why = NULL;
+
+    if (!asked->at_start) {
+        why = gate ? pulsar_gate_why(gate->option) :
+                     g_strdup("a restored guest has none");
+        error_setg(errp, "%s cannot be added to this VM: %s", driver, why);
+        return;
+    }
+    if (!gate) {
+        return;         /* not an option's doing; the log has it */
+    }
+    pulsar_gate_left_out(gate, name, "%s%s%s%s", driver, name ? " '" : "",
+                         name ?: "", name ? "'" : "");
+    gate->altered = true;
+    if (gate->left_out) {
+        gate->left_out(asked);
+    }
+    remove_back_ends(gate, asked->device);
+}
 
 const QDict *pulsar_qdev_device_add_from_qdict(const QDict *device,
-                                               bool from_json, Error **errp)
+                                               bool from_json,
+                                               QDict **ret_own, Error **errp)
 {
-    static QDict *last;
-    const char *driver = qdict_get_try_str(device, "driver");
-    ObjectClass *oc = device_class(driver);
-    const char *name = qdict_get_try_str(device, "id");
-    const QDict *ret = device;
-    g_autofree char *why = NULL;
-    PulsarOptionId id;
+    PulsarAsked asked = {
+        .oc = pulsar_gates_class(qdict_get_try_str(device, "driver")),
+        .device = device,
+        .from_json = from_json,
+        .at_start = cli_devices,
+    };
+    PulsarGate *gate = NULL;
+    QDict *other = NULL;
 
-    qobject_unref(last);
-    last = NULL;
-    if (passing || !oc) {
+    if (device == created || !asked.oc) {
         return device;
     }
-
-    if (is_closed(oc, device, &id) || need_left_out(device, &id) ||
-        bus_left_out(oc, &id) || is_empty_cd(oc, device, &id)) {
-        if (phase_check(PHASE_MACHINE_READY)) {
-            why = pulsar_gate_why(id);
-            error_setg(errp, "%s cannot be added to this VM: %s", driver, why);
-            return NULL;
-        }
-        pulsar_gate_left_out(id, name, "%s%s%s%s", driver, name ? " '" : "",
-                             name ?: "", name ? "'" : "");
-        pulsar_gate_altered(id);
-        usb_left_out |= id == PULSAR_OPTION_USB;
-        if (id == PULSAR_OPTION_USB_TABLET) {
-            pulsar_gate_usb_tablet_left_out(device);
-        } else if (id == PULSAR_OPTION_DVD) {
-            pulsar_gate_dvd_left_out(name ?: qdict_get_try_str(device,
-                                                               "drive"));
-        }
-        remove_back_ends(device, id);
+    switch (judge(&asked, &gate, &other, errp)) {
+    case PULSAR_VERDICT_MAKE:
+        return device;
+    case PULSAR_VERDICT_REPLACE:
+        *ret_own = other;
+        return other;
+    case PULSAR_VERDICT_DEFER:
+        assert(asked.at_start);
+        pulsar_gate_defer(other ?: qdict_clone_shallow(device), from_json);
+        return NULL;
+    case PULSAR_VERDICT_LEAVE_OUT:
+        leave_out(gate, &asked, errp);
+        return NULL;
+    case PULSAR_VERDICT_REFUSE:
         return NULL;
     }
-
-    if (pulsar_gate_usb_is(oc)) {
-        ret = pulsar_gate_usb_device(oc, device, from_json);
-    } else if (pulsar_gate_is_cd(oc, device)) {
-        ret = pulsar_gate_dvd_device(oc, device, from_json);
-    } else {
-        ret = pulsar_launch_device(oc, device);
-    }
-    if (ret && ret != device) {
-        last = (QDict *)ret;
-    }
-    if (!ret && phase_check(PHASE_MACHINE_READY)) {
-        error_setg(errp, "%s cannot be added to this VM: it was left out, and "
-                   "the log says why", driver);
-    }
-    return ret;
+    g_assert_not_reached();
 }
 
 void pulsar_gate_defer(QDict *device, bool from_json)
@@ -452,56 +242,111 @@ void pulsar_gate_defer(QDict *device, bool from_json)
     g_queue_push_tail(&deferred, d);
 }
 
-void pulsar_gate_defer_usbdevice(const char *name)
+void pulsar_gate_defer_call(PulsarGateMake *make, const char *what)
 {
     Deferred *d = g_new0(Deferred, 1);
 
-    d->usbdevice = name;
+    d->make = make;
+    d->what = what;
     g_queue_push_tail(&deferred, d);
 }
 
-bool pulsar_gate_create(QDict *device, bool from_json, Error **errp)
+bool pulsar_gate_deferred(bool (*match)(ObjectClass *oc))
 {
+    GList *l;
+
+    for (l = deferred.head; l; l = l->next) {
+        const Deferred *d = l->data;
+
+        if (d->device &&
+            match(pulsar_gates_class(qdict_get_str(d->device, "driver")))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool pulsar_gate_create(const QDict *device, bool from_json, Error **errp)
+{
+    const QDict *outer = created;
     DeviceState *dev;
 
-    passing = true;
+    created = device;
     dev = qdev_device_add_from_qdict(device, from_json, errp);
-    passing = false;
+    created = outer;
     object_unref(OBJECT(dev));
     return dev;
 }
 
-void pulsar_qemu_create_cli_devices(void)
+void pulsar_qemu_create_cli_devices_begin(void)
+{
+    cli_devices = true;
+}
+
+static void create_deferred(void)
 {
     Deferred *d;
 
-    pulsar_gate_usb_before_deferred();
     while ((d = g_queue_pop_head(&deferred))) {
-        if (d->device) {
+        if (d->make) {
+            d->make(d->what, &error_fatal);
+        } else {
             pulsar_gate_create(d->device, d->from_json, &error_fatal);
-            qobject_unref(d->device);
-        } else if (!usbdevice_create(d->usbdevice)) {
-            error_report("could not add USB device '%s'", d->usbdevice);
-            exit(1);
         }
+        qobject_unref(d->device);
         g_free(d);
     }
-    pulsar_gate_usb_done();
+}
+
+void pulsar_qemu_create_cli_devices(void)
+{
+    PulsarOptionId id;
+    Error *err = NULL;
+
+    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
+        if (gates[id] && gates[id]->before_deferred) {
+            gates[id]->before_deferred();
+        }
+    }
+    create_deferred();
+    cli_devices = false;
+    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
+        if (gates[id] && gates[id]->devices_made &&
+            !gates[id]->devices_made(&err)) {
+            g_autofree char *why = pulsar_gate_why(id);
+
+            error_reportf_err(err, "%s: ", why);
+            exit(1);
+        }
+    }
     pulsar_gates_state_init();
 }
 
 /* ---- the board -------------------------------------------------------- */
 
+static bool changes_board(PulsarOptionId id)
+{
+    return gates[id] && gates[id]->board &&
+           pulsar_gate_value(id) != PULSAR_VALUE_GIVEN;
+}
+
 static void gated_board_init(MachineState *machine)
 {
     MachineClass *mc = MACHINE_GET_CLASS(machine);
     BoardInit *init = g_hash_table_lookup(board_init, mc);
-    bool usb;
+    PulsarOptionId id;
 
-    pulsar_gate_dvd_board();
-    usb = pulsar_gate_usb_board(machine);
+    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
+        if (changes_board(id)) {
+            gates[id]->board(machine);
+        }
+    }
     init(machine);
-    machine->usb = usb;
+    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
+        if (gates[id] && gates[id]->board_made) {
+            gates[id]->board_made(machine);
+        }
+    }
 }
 
 static void gate_board(ObjectClass *oc, void *opaque)
@@ -516,11 +361,15 @@ static void gate_board(ObjectClass *oc, void *opaque)
 
 void pulsar_gates_init(void)
 {
-    drop_unused();
-    if (pulsar_gate_usb_wants_board() ||
-        pulsar_gate_value(PULSAR_OPTION_DVD) != PULSAR_VALUE_GIVEN) {
-        board_init = g_hash_table_new(NULL, NULL);
-        object_class_foreach(gate_board, TYPE_MACHINE, false, NULL);
+    PulsarOptionId id;
+
+    pulsar_gates_back_ends();
+    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
+        if (changes_board(id)) {
+            board_init = g_hash_table_new(NULL, NULL);
+            object_class_foreach(gate_board, TYPE_MACHINE, false, NULL);
+            break;
+        }
     }
 }
 
@@ -528,13 +377,13 @@ void pulsar_gates_init(void)
 
 bool pulsar_qmp_get_blk(const char *name, Error **errp)
 {
+    PulsarGate *gate = left_out_by(name);
     g_autofree char *why = NULL;
-    PulsarOptionId id;
 
-    if (!name || !pulsar_gate_is_left_out(name, &id)) {
+    if (!gate) {
         return false;
     }
-    why = pulsar_gate_why(id);
+    why = pulsar_gate_why(gate->option);
     error_setg(errp, "This VM has no drive '%s': %s", name, why);
     return true;
 }

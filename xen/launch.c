@@ -139,23 +139,23 @@ static bool is_gone_with_save(ObjectClass *oc)
             object_class_dynamic_cast(oc, "nvme-ns"));
 }
 
-const QDict *pulsar_launch_device(ObjectClass *oc, const QDict *device)
+PulsarVerdict pulsar_launch_device(const PulsarAsked *asked,
+                                   QDict **ret_device, Error **errp)
 {
     static const char property[] = "bios-chs-trans";
-    QDict *ret;
 
-    if (is_gone_with_save(oc)) {
+    if (is_gone_with_save(asked->oc)) {
         info_report("%s is left out: a guest that was saved had unplugged it",
-                    object_class_get_name(oc));
-        return NULL;
+                    object_class_get_name(asked->oc));
+        return PULSAR_VERDICT_LEAVE_OUT;
     }
-    if (g_strcmp0(qdict_get_try_str(device, property), "forcelba")) {
-        return device;
+    if (g_strcmp0(qdict_get_try_str(asked->device, property), "forcelba")) {
+        return PULSAR_VERDICT_MAKE;
     }
     /* Upstream's lba is not a guess either. */
-    ret = qdict_clone_shallow(device);
-    qdict_put_str(ret, property, "lba");
-    return ret;
+    *ret_device = qdict_clone_shallow(asked->device);
+    qdict_put_str(*ret_device, property, "lba");
+    return PULSAR_VERDICT_REPLACE;
 }
 
 /* ---- after -xen-domid-restrict ----------------------------------------- */

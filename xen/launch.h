@@ -5,7 +5,7 @@
 #ifndef PULSAR_LAUNCH_H
 #define PULSAR_LAUNCH_H
 
-#include "qom/object.h"
+#include "gates.h"
 
 /**
  * pulsar_launch_init: be ready for what toolstacks write
@@ -16,13 +16,12 @@ void pulsar_launch_init(void);
 
 /**
  * pulsar_launch_device: a device as a toolstack's own QEMU knows it
- * @oc: its class
- * @device: "driver" and properties
  *
- * Returns: @device itself, or the same in upstream's words, which is the
- * caller's. NULL when it is not to be created.
+ * As the judge of a gate: it is replaced by the same in upstream's words,
+ * or left out where the guest has none any more.
  */
-const QDict *pulsar_launch_device(ObjectClass *oc, const QDict *device);
+PulsarVerdict pulsar_launch_device(const PulsarAsked *asked,
+                                   QDict **ret_device, Error **errp);
 
 /**
  * pulsar_pci_ids_init: let PCI devices be told their identity

@@ -153,17 +153,9 @@ static void log_options(void)
 /* Makes the hardware as an option says that has just changed. */
 static bool change_hardware(PulsarOptionId id, Error **errp)
 {
-    switch (id) {
-    case PULSAR_OPTION_MONITOR:
-        return pulsar_gate_monitor_changed(errp);
-    case PULSAR_OPTION_USB_TABLET:
-        return pulsar_gate_usb_tablet_changed(errp);
-    case PULSAR_OPTION_VNC_IDLE:
-        pulsar_gate_vnc_idle_changed();
-        return true;
-    default:
-        return true;
-    }
+    const PulsarGate *gate = pulsar_gate_of(id);
+
+    return !gate || !gate->changed || gate->changed(errp);
 }
 
 bool pulsar_options_set_running(const char *key, const char *value,

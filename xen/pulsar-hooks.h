@@ -664,17 +664,31 @@ void pulsar_json_device(QDict *device);
  * (system/qdev-monitor.c)
  * @device: "driver", "id", "bus" and properties
  * @from_json: the properties have types of their own
- * @errp: set when the machine runs and a gate is closed
+ * @ret_own: gets what is made in place of @device, the caller's; untouched
+ *           when @device is
+ * @errp: set when it must not be made
  *
  * Called first of all for each -device, each [device] of a configuration
- * file and each device_add.
+ * file, each device_add, and what upstream adds by itself (a PV USB back
+ * end's ports). May look at other devices; creates none.
  *
- * Returns: what to make: @device, or something else in its place that stays
- * valid until the next call. NULL when nothing is to be made; without an
- * error when it is left out or made later.
+ * Returns: what to make, @device or *@ret_own. NULL with @errp set when
+ * nothing may be made. Only between pulsar_qemu_create_cli_devices_begin()
+ * and pulsar_qemu_create_cli_devices(), whose callers take it, NULL without
+ * an error: it is left out, or made later.
  */
 const QDict *pulsar_qdev_device_add_from_qdict(const QDict *device,
-                                               bool from_json, Error **errp);
+                                               bool from_json,
+                                               QDict **ret_own, Error **errp);
+
+/**
+ * pulsar_qemu_create_cli_devices_begin: from qemu_create_cli_devices()
+ * (system/vl.c), at its beginning
+ *
+ * The board is made; the devices of the command line come next, from the
+ * start of the program or from QMP's x-exit-preconfig.
+ */
+void pulsar_qemu_create_cli_devices_begin(void);
 
 /**
  * pulsar_qemu_create_cli_devices: from qemu_create_cli_devices()
@@ -702,6 +716,14 @@ bool pulsar_monitor_init_hmp(struct Chardev *chr, bool use_readline);
  * Returns: whether it was set.
  */
 bool pulsar_qmp_get_blk(const char *name, Error **errp);
+
+/**
+ * pulsar_qemu_loadvm_state: from qemu_loadvm_state() (migration/savevm.c)
+ *
+ * Called before a state is read, perhaps in a coroutine: whatever was read
+ * before is another one.
+ */
+void pulsar_qemu_loadvm_state(void);
 
 /**
  * pulsar_qemu_loadvm_section_start_full: from

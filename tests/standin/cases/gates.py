@@ -426,12 +426,54 @@ def gates_hotplug(b):
         expect(count(tree, 'usb-kbd') == 1, drivers(tree))
         told = refusal(m, 'device_add', driver='ich9-usb-uhci1',
                        masterbus='usb-bus.0', id='c')
-        expect('left out' in told, told)
+        expect('usb=xhci' in told, told)
     with b.report.case('dvd=ahci: a drive for a machine that runs is refused',
                        'either'), b.machine(command=None) as m:
         m.start(plain(['-pulsar', 'dvd=ahci']))
         told = refusal(m, 'device_add', driver='ide-cd', id='late')
         expect('hotplug' in told, told)
+
+
+@group(alone=False, busy=True)
+@ours
+def gates_preconfig(b):
+    """-preconfig: the devices come when QMP says so, gates and all."""
+    with b.report.case('usb=false, usb=xhci and -preconfig: left out and '
+                       'replaced as ever', 'fails'):
+        for option, wanted in (('usb=false', 0), ('usb=xhci', 1)):
+            with b.machine(command=None) as m:
+                m.start(plain(['-preconfig', '-usb', '-device', 'usb-tablet',
+                               '-pulsar', option]), wait=False)
+                q = m.qmp()
+                q.execute('x-exit-preconfig')
+                tree = q.hmp('info qtree')
+                expect(count(tree, 'usb-tablet') == wanted and
+                       count(tree, 'nec-usb-xhci') == wanted and
+                       not count(tree, 'piix3-usb-uhci'), drivers(tree))
+
+
+@group(alone=False, busy=True)
+@ours
+def gates_pv_usb(b):
+    """A PV USB back end with a port in use, as xl's usbdev writes it."""
+    for option in ('usb=false', 'usb=xhci'):
+        with b.report.case(f'{option} and a qusb back end that has a port: '
+                           'the start goes on', 'fails'), \
+                b.machine(command=None) as m:
+            back = f'/local/domain/0/backend/qusb/{m.domid}/0'
+            front = f'/local/domain/{m.domid}/device/vusb/0'
+            for path, value in (
+                    (f'{front}/backend', back), (f'{front}/state', '1'),
+                    (f'{front}/backend-id', '0'),
+                    (f'{back}/frontend', front), (f'{back}/online', '1'),
+                    (f'{back}/frontend-id', m.domid), (f'{back}/state', '1'),
+                    (f'{back}/usb-ver', '2'), (f'{back}/num-ports', '4'),
+                    (f'{back}/type', 'QEMU'), (f'{back}/port/1', '1-1')):
+                m.xenstore.write(path, value)
+            m.start(plain(['-pulsar', option]))
+            expect(m.guest.inb(0x64) is not None, 'it does not answer')
+            expect('cannot be added to this VM: usb=false' in m.output() or
+                   option != 'usb=false', m.output())
 
 
 @group(alone=False, busy=True)
@@ -1453,7 +1495,7 @@ def xl(option=None, incoming=None, **more):
 @ours
 def gates_state(b):
     for option in ('serial=none', 'parallel=none', 'usb=false', 'usb=xhci',
-                   'usb_tablet=false', 'dvd=none', 'dvd=loaded', 'dvd=ahci'):
+                   'dvd=none', 'dvd=loaded', 'dvd=ahci'):
         key = option.split('=')[0]
         with b.machine(xl(option)) as m:
             with b.report.case(f'saved and restored with {option}', 'fails',
@@ -1588,9 +1630,9 @@ def gates_state_tablet(b):
     def change(machine, value):
         machine.qmp().execute('pulsar-set', key='usb_tablet', value=value)
 
-    def refused(machine, path, option, text, **more):
-        told = not_restored(b, machine, xl(option, path, **more))
-        expect(text in told, told)
+    def value(machine):
+        return next(o['value'] for o in machine.qmp().execute(
+            'query-pulsar-options') if o['key'] == 'usb_tablet')
 
     with b.machine(xl()) as m:
         with b.report.case('usb_tablet set to false, saved: restored so',
@@ -1600,10 +1642,14 @@ def gates_state_tablet(b):
             m.restart(b.binary, xl('usb_tablet=false', path))
             expect(not plugged(m), 'it is there')
             path = save(m)
-        with b.report.case('usb_tablet set to false, saved: restored '
-                           'otherwise, it is named', 'fails', m):
-            refused(m, path, None, 'was saved with usb_tablet=false and cannot '
-                    'be restored with usb_tablet=given (default)')
+        with b.report.case('usb_tablet set to false, saved: restored with '
+                           'what the VM is started with, it stays away',
+                           'fails', m):
+            m.restart(b.binary, xl(None, path))
+            expect(not plugged(m), 'it is there')
+            expect(value(m) == 'false', value(m))
+            m.restart(b.binary, xl(None, save(m)))
+            expect(not plugged(m), 'it is there')
         with b.report.case('usb_tablet set back: as if it had never changed',
                            'fails', m):
             m.restart(b.binary, xl('usb_tablet=false', path))
@@ -1628,15 +1674,29 @@ def gates_state_tablet(b):
             change(m, 'true')
             path = save(m)
         with b.report.case('usb_tablet set to true where there was none, '
-                           'saved: restored otherwise, it is named', 'fails',
-                           m):
-            refused(m, path, None, 'was saved with usb_tablet=true and cannot '
-                    'be restored with usb_tablet=given (default)', **hub)
+                           'saved: restored with what the VM is started with, '
+                           'it is there', 'fails', m):
+            m.restart(b.binary, xl(None, path, **hub))
+            expect(plugged(m), 'it is not there')
+            expect(value(m) == 'true', value(m))
         with b.report.case('usb_tablet set to true and back to false: as if '
                            'it had never changed', 'fails', m):
             m.restart(b.binary, xl('usb_tablet=true', path, **hub))
             change(m, 'false')
             m.restart(b.binary, xl(None, save(m), **hub))
+    with b.machine(xl()) as m, \
+            b.report.case('saved with the tablet, restored where an option '
+                          'has closed it since: it is there until the next '
+                          'start', 'fails', m):
+        m.restart(b.binary, xl('usb_tablet=false', save(m)))
+        expect(plugged(m), 'it is not there')
+        expect(value(m) == 'given', value(m))
+    with b.machine(xl('usb_tablet=false')) as m, \
+            b.report.case('saved without the tablet, restored where no option '
+                          'closes it any more: it stays away until the next '
+                          'start', 'fails', m):
+        m.restart(b.binary, xl(None, save(m)))
+        expect(not plugged(m), 'it is there')
 
 
 @group(alone=False, busy=True)
