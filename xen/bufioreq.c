@@ -14,6 +14,7 @@
 #include "bufring.h"
 #include "ioreq-causes.h"
 #include "pulsar-context.h"
+#include "launch.h"
 #include "pulsar-hooks.h"
 #include "trace.h"
 
@@ -55,6 +56,9 @@ static void serve_entry(const PulsarBufwrite *entry)
         .state = STATE_IOREQ_READY,
     };
 
+    if (req.type == IOREQ_TYPE_TIMEOFFSET) {
+        pulsar_launch_timeoffset(req.data);
+    }
     pulsar_notice_display(&req);
     ring.handler(ring.state, &req);
 }

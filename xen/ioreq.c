@@ -10,6 +10,7 @@
 #include "ioreq-causes.h"
 #include "ioreq-check.h"
 #include "pulsar-context.h"
+#include "launch.h"
 #include "pulsar-hooks.h"
 #include "trace.h"
 
@@ -57,6 +58,9 @@ void pulsar_handle_ioreq(XenIOState *state, ioreq_t *req,
     if (fault) {
         refuse(req, fault);
     } else {
+        if (req->type == IOREQ_TYPE_TIMEOFFSET) {
+            pulsar_launch_timeoffset(req->data);
+        }
         pulsar_notice_display(req);
         handler(state, req);
     }

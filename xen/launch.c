@@ -18,6 +18,7 @@
 #include "qemu/error-report.h"
 #include "qemu/option.h"
 #include "qobject/qdict.h"
+#include "system/block-backend.h"
 #include "system/runstate.h"
 #include "system/system.h"
 #include "launch-args.h"
@@ -53,6 +54,13 @@ void pulsar_launch_option(const char *option, const char *arg,
     }
 }
 
+static bool trad_compat;
+
+bool pulsar_launch_trad_compat(void)
+{
+    return trad_compat;
+}
+
 /* ---- what follows -machine --------------------------------------------- */
 
 static void get_ignored(Object *obj, Visitor *v, const char *name,
@@ -74,6 +82,10 @@ static void set_ignored(Object *obj, Visitor *v, const char *name,
     }
     if (pulsar_boolean(value) < 0) {
         error_setg(errp, "%s=%s is neither on nor off", name, value);
+        return;
+    }
+    if (g_str_equal(name, "trad-compat")) {
+        trad_compat = pulsar_boolean(value) > 0;
         return;
     }
     info_report("-machine %s=%s means nothing here", name, value);
@@ -145,6 +157,12 @@ PulsarVerdict pulsar_launch_device(const PulsarAsked *asked,
     static const char property[] = "bios-chs-trans";
 
     if (is_gone_with_save(asked->oc)) {
+        const char *drive = qdict_get_try_str(asked->device, "drive");
+        BlockBackend *blk = drive ? blk_by_name(drive) : NULL;
+
+        if (blk && !blk_get_attached_dev(blk)) {
+            pulsar_launch_close_drive(blk);
+        }
         info_report("%s is left out: a guest that was saved had unplugged it",
                     object_class_get_name(asked->oc));
         return PULSAR_VERDICT_LEAVE_OUT;
@@ -175,4 +193,21 @@ bool pulsar_xen_be_get_xendev(const char *type, int dev)
 void qmp_query_migratable(Error **errp)
 {
     migration_is_blocked(errp);
+}
+
+bool pulsar_qmp_xen_save_devices_state(Error **errp)
+{
+    return migration_is_blocked(errp);
+}
+
+bool pulsar_qmp_device_add(const QDict *device)
+{
+    const QDictEntry *e;
+
+    for (e = qdict_first(device); e; e = qdict_next(device, e)) {
+        if (qobject_type(qdict_entry_value(e)) != QTYPE_QSTRING) {
+            return true;
+        }
+    }
+    return false;
 }

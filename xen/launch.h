@@ -7,6 +7,8 @@
 
 #include "gates.h"
 
+struct BlockBackend;
+
 /**
  * pulsar_launch_init: be ready for what toolstacks write
  *
@@ -22,6 +24,31 @@ void pulsar_launch_init(void);
  */
 PulsarVerdict pulsar_launch_device(const PulsarAsked *asked,
                                    QDict **ret_device, Error **errp);
+
+/**
+ * pulsar_launch_trad_compat: whether the machine is xapi's old one
+ *
+ * Returns: what -machine trad_compat= said, false by default.
+ */
+bool pulsar_launch_trad_compat(void);
+
+/**
+ * pulsar_launch_close_drive: drop a drive that no device has any more
+ * @blk: the drive; nothing happens to one that no -drive has named
+ *
+ * hw/xen-unplug.c. The image is closed with the last reference. Main loop
+ * thread, BQL held.
+ */
+void pulsar_launch_close_drive(struct BlockBackend *blk);
+
+/**
+ * pulsar_launch_timeoffset: the guest has set its clock
+ * @seconds: by how much; the guest decides, so any value
+ *
+ * hw/rtc.c. Sends QMP RTC_CHANGE, at once for a burst of 16; what is beyond is
+ * summed up and sent within a second. Main loop thread, BQL held.
+ */
+void pulsar_launch_timeoffset(int64_t seconds);
 
 /**
  * pulsar_pci_ids_init: let PCI devices be told their identity

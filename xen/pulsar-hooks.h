@@ -21,10 +21,12 @@ struct Chardev;
 struct DisplayChangeListener;
 struct QIOChannel;
 struct EHCIState;
+struct PCIDevice;
 struct SpiceChannelEventInfo;
 struct UHCIState;
 struct USBEndpoint;
 struct USBPacket;
+struct VGACommonState;
 struct VncDisplay;
 struct VncState;
 struct XenDevice;
@@ -278,6 +280,26 @@ void pulsar_launch_option(const char *option, const char *arg,
  */
 bool pulsar_xen_be_get_xendev(const char *type, int dev);
 
+/**
+ * pulsar_qmp_xen_save_devices_state: from qmp_xen_save_devices_state()
+ * (migration/savevm.c)
+ * @errp: set to what is in the way
+ *
+ * Called before anything is opened or stopped.
+ *
+ * Returns: true when a device cannot be saved, and nothing may be.
+ */
+bool pulsar_qmp_xen_save_devices_state(Error **errp);
+
+/**
+ * pulsar_qmp_device_add: from qmp_device_add() (system/qdev-monitor.c)
+ * @device: what a QMP client wants
+ *
+ * Returns: whether its properties have types; when all are strings they are
+ * read as those of -device are.
+ */
+bool pulsar_qmp_device_add(const QDict *device);
+
 /* ---- hw/: hardware that does not tick ------------------------------- */
 
 /**
@@ -344,6 +366,50 @@ void pulsar_char_pty_finalize(struct Chardev *chr);
  * Returns: true when the timer has been dealt with.
  */
 bool pulsar_check_update_timer(QEMUTimer *update_timer);
+
+/**
+ * pulsar_rtc_set_time: from rtc_set_time() (hw/rtc/mc146818rtc.c)
+ *
+ * Called when upstream would tell of a change of the emulated clock.
+ *
+ * Returns: true under Xen, which is the clock and tells it by an ioreq.
+ */
+bool pulsar_rtc_set_time(void);
+
+/**
+ * pulsar_vbe_ioport_read_data: from vbe_ioport_read_data()
+ * (hw/display/vga.c)
+ * @s: the display
+ *
+ * Called when the guest reads a VBE register that upstream does not have.
+ *
+ * Returns: what is read, 0 for what is not here either.
+ */
+uint32_t pulsar_vbe_ioport_read_data(struct VGACommonState *s);
+
+/**
+ * pulsar_unplug_disks: from unplug_disks() (hw/i386/xen/xen_platform.c)
+ * @dev: a PCI device that is not passed through; may be gone afterwards
+ * @flags: what the guest has written to port 0x10
+ *
+ * Called for each device when the guest unplugs disks.
+ *
+ * Returns: true when upstream has nothing to do with @dev any more.
+ */
+bool pulsar_unplug_disks(struct PCIDevice *dev, uint32_t flags);
+
+/**
+ * pulsar_platform_fixed_ioport_write: from platform_fixed_ioport_write()
+ * (hw/i386/xen/xen_platform.c)
+ * @addr: counted from port 0x10
+ * @val: what the guest writes
+ * @size: in bytes
+ *
+ * Called before upstream serves it. Tells the toolstack what the guest's PV
+ * drivers say they are.
+ */
+void pulsar_platform_fixed_ioport_write(uint64_t addr, uint64_t val,
+                                        unsigned size);
 
 /* ---- hw/: USB controllers that rest --------------------------------- */
 

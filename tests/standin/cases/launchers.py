@@ -17,7 +17,9 @@ from standin import (HELPERS, Count, Failure, Qmp, Terminal, expect, settle,
 from . import group, ours
 
 UID, GID = 65542, 997
-UNPLUG_NVME = 8         # of the Xen unplug protocol, port 0x10
+UNPLUG_LINUX = 3        # of the Xen unplug protocol, port 0x10, as Linux' PV
+UNPLUG_WINDOWS = (9, 2) # drivers write it, and XCP-ng's for Windows
+TIMEOFFSET = 7
 CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWNET = 0x20000, 0x8000000, 0x40000000
 
 
@@ -391,7 +393,7 @@ def launch_xenopsd(b):
             if profile == 'uefi':
                 # As in xapi's QEMU it is the guest that makes it possible.
                 expect('nvme' in blocked(m), 'NVMe was no obstacle')
-                m.guest.outb(0x10, UNPLUG_NVME, 2)
+                m.guest.outb(0x10, UNPLUG_LINUX, 2)
             m.qmp().execute('query-migratable')
             m.guest.outb(0x3ff, 0x5a)
             path = save(m)
@@ -422,8 +424,7 @@ def launch_xenopsd(b):
                           'fails', m):
         m.start(xenopsd('compat'))
         for note in ('-vnc-clipboard-socket-fd means nothing here',
-                     '-machine allow-unassigned=true means nothing here',
-                     '-machine trad-compat=True means nothing here'):
+                     '-machine allow-unassigned=true means nothing here'):
             expect(note in m.output(), m.output())
     with b.machine(command=None) as m, \
             b.report.case('query-migratable names what is in the way',
@@ -449,3 +450,80 @@ def launch_xenopsd(b):
             text=True, check=True).stdout
         expect('jemalloc_bg' in names, f'its thread is not there: {names}')
         expect(settle([m.pid], 5, 40), 'it is not idle')
+
+
+def slots(machine):
+    return {d['slot'] for bus in machine.qmp().execute('query-pci')
+            for d in bus['devices']}
+
+
+@group(alone=False)
+def launch_unplug(b):
+    for who, writes in (('Linux', (UNPLUG_LINUX,)),
+                        ("XCP-ng's Windows drivers", UNPLUG_WINDOWS)):
+        for profile in ('compat', 'uefi'):
+            with b.machine(command=None) as m, \
+                    b.report.case(f'unplug as by {who}, {profile}: disks and '
+                                  'NIC go, the platform device stays, images '
+                                  'are closed', 'fails', m):
+                m.start(xenopsd(profile))
+                m.qmp().execute('cont')
+                for value in writes:
+                    m.guest.outb(0x10, value, 2)
+                m.qmp().execute('query-migratable')
+                there = slots(m)
+                expect(3 in there and not there & {4, 7}, f'slots {there}')
+                names = {d['device'] for d in m.qmp().execute('query-block')}
+                expect(names == {'ide1-cd1'}, f'drives {names}')
+
+
+@group(alone=False)
+def launch_xapi_operations(b):
+    with b.machine(command=None) as m, \
+            b.report.case('save with NVMe: refused, and the guest runs on',
+                          'fails', m):
+        m.start(xenopsd('uefi'))
+        m.qmp().execute('cont')
+        try:
+            m.qmp().execute('xen-save-devices-state',
+                            filename=m.path('state'))
+        except Failure as e:
+            expect('nvme' in str(e), str(e))
+        else:
+            raise Failure('it was saved')
+        status = m.qmp().execute('query-status')
+        expect(status['running'], f'{status}')
+    with b.machine(command=None) as m, \
+            b.report.case('VBE index 0xb is the frame buffer, as the VGA BIOS '
+                          'of xapi reads it', 'fails', m):
+        m.start(xenopsd('compat'))
+        m.qmp().execute('cont')
+        m.guest.graphics()
+        m.guest.outb(0x1ce, 0xb, 2)
+        expect(m.guest.inb(0x1cf, 2) == m.guest.LFB >> 16, 'another address')
+    with b.machine(command=None) as m, \
+            b.report.case('the PV drivers say what they are', 'fails', m):
+        m.start(xenopsd('compat'))
+        m.qmp().execute('cont')
+        m.guest.outb(0x12, 3, 2)
+        m.guest.outb(0x10, 0xff, 4)
+        data = m.qmp().wait_event('XEN_PLATFORM_PV_DRIVER_INFO')['data']
+        expect(data == {'product-num': 3, 'build-num': 0xff} == m.qmp()
+               .execute('query-xen-platform-pv-driver-info'), f'{data}')
+    with b.machine(command=None) as m, \
+            b.report.case('device_add takes strings for numbers', 'fails', m):
+        m.start(xenopsd('compat'))
+        m.qmp().execute('device_add', driver='e1000', id='n',
+                        bootindex='3')
+    with b.machine(command=None) as m, \
+            b.report.case('twelve changes of the clock in a burst are twelve '
+                          'events; the century is none', 'fails', m):
+        m.start(xenopsd('compat'))
+        m.qmp().execute('cont')
+        m.guest.outb(0x70, 0x32)
+        m.guest.outb(0x71, 0x20)
+        for i in range(12):
+            m.guest.buffered(0, 3600 + i, 3, TIMEOFFSET)
+        seen = [m.qmp().wait_event('RTC_CHANGE')['data']['offset']
+                for _ in range(12)]
+        expect(seen == [3600 + i for i in range(12)], f'{seen}')
