@@ -514,7 +514,7 @@ def launch_xapi_operations(b):
             b.report.case('device_add takes strings for numbers', 'fails', m):
         m.start(xenopsd('compat'))
         m.qmp().execute('device_add', driver='e1000', id='n',
-                        bootindex='3', rombar='0')
+                        bootindex='3', romfile='')
     with b.machine(command=None) as m, \
             b.report.case('twelve changes of the clock in a burst are twelve '
                           'events; the century is none', 'fails', m):
