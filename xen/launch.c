@@ -26,10 +26,6 @@
 #include "options.h"
 #include "pulsar-hooks.h"
 
-/* xapi starts every BIOS guest with the first, QEMU has the second. */
-#define OLD_MACHINE  "pc-0.10"
-#define NEW_MACHINE  "pc-i440fx-2.10"
-
 static void run_as(const char *arg)
 {
     g_autofree char *user = pulsar_launch_runas(arg);
@@ -101,15 +97,6 @@ static void ignore_machine_property(const char *name)
                                           "of xapi's own QEMU; ignored");
 }
 
-static void offer_old_machine(void)
-{
-    ObjectClass *oc = object_class_by_name(MACHINE_TYPE_NAME(NEW_MACHINE));
-
-    if (oc && !MACHINE_CLASS(oc)->alias) {
-        MACHINE_CLASS(oc)->alias = OLD_MACHINE;
-    }
-}
-
 /*
  * QEMU opens an image for writing when somebody is to write, for a restored
  * guest after the state came: restricted, that is too late. As xenopsd has it.
@@ -130,7 +117,7 @@ void pulsar_launch_init(void)
 {
     ignore_machine_property("allow-unassigned");
     ignore_machine_property("trad-compat");
-    offer_old_machine();
+    pulsar_launch_machine_init();
     pulsar_pci_ids_init();
     if (xen_domid_restrict) {
         qemu_opts_foreach(qemu_find_opts("drive"), open_for_writing, NULL,

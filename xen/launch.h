@@ -51,6 +51,14 @@ void pulsar_launch_close_drive(struct BlockBackend *blk);
 void pulsar_launch_timeoffset(int64_t seconds);
 
 /**
+ * pulsar_launch_machine_init: know xapi's machine of BIOS guests by its name
+ *
+ * hw/machine-xapi.c. Called before the machine is chosen and before the
+ * gates look at all of them.
+ */
+void pulsar_launch_machine_init(void);
+
+/**
  * pulsar_pci_ids_init: let PCI devices be told their identity
  *
  * hw/pci-ids.c. Called before any device is created.

@@ -6,6 +6,7 @@ import ctypes
 import glob
 import json
 import os
+import re
 import resource
 import socket
 import subprocess
@@ -455,6 +456,38 @@ def launch_xenopsd(b):
 def slots(machine):
     return {d['slot'] for bus in machine.qmp().execute('query-pci')
             for d in bus['devices']}
+
+
+def option_roms(machine):
+    """The option ROMs that were read for the guest, by HMP's list."""
+    return sorted(set(re.findall(r'name="([^"]+\.rom)"', machine.qmp().hmp(
+        'info roms')))) + re.findall(r'\S+\.rom', machine.qmp().hmp(
+            'info ramblock'))
+
+
+@group(alone=False, busy=True)
+@ours
+def launch_without_option_roms(b):
+    """Seven NICs, as xapi allows a VM; each ROM is 256 KiB of its memory."""
+    nics = [word for i in range(1, 7) for word in (
+        '-device', f'rtl8139,netdev=tapnet{i},mac=72:11:a1:77:59:{i:02x},'
+                   f'addr={i + 6:#x}',
+        '-netdev', f'hubport,id=tapnet{i},hubid={i}')]
+    with b.machine(command=None) as m, \
+            b.report.case('xenopsd, BIOS: seven network cards bring no '
+                          'option ROM', 'fails', m):
+        m.start(xenopsd('compat', extra=nics))
+        expect(not option_roms(m), option_roms(m))
+        q = m.qmp()
+        expect(q.execute('qom-get', path='/machine', property='type') ==
+               'pc-0.10-machine', 'the machine is another one')
+    with b.machine(command=None) as m, \
+            b.report.case('xenopsd, BIOS: a ROM that is asked for is there',
+                          'either', m):
+        m.start(xenopsd('compat', extra=(
+            '-device', 'e1000,netdev=n,addr=8,romfile=efi-e1000.rom',
+            '-netdev', 'hubport,id=n,hubid=9')))
+        expect(option_roms(m), 'it is not')
 
 
 @group(alone=False)
