@@ -287,7 +287,7 @@ static const char *tablet_changed_note(void)
 {
     switch (pulsar_gate_value(PULSAR_OPTION_USB_TABLET)) {
     case PULSAR_VALUE_VIEWER:
-        return "the tablet is plugged in while a VNC client looks";
+        return "the tablet is plugged in while somebody looks";
     case PULSAR_VALUE_CLOSED:
         return "the tablet is unplugged";
     default:

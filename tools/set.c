@@ -190,7 +190,8 @@ static gboolean check_conf(const char *path, GError **errp)
 {
     PulsarOptions *o = pulsar_options_new();
     g_autofree char *why = NULL;
-    gboolean ok = pulsar_options_add_conf(o, path, FALSE, NULL, NULL, &why);
+    gboolean ok = pulsar_options_add_conf(o, path, FALSE, NULL, NULL, NULL,
+                                          &why);
 
     pulsar_options_free(o);
     if (!ok) {

@@ -124,15 +124,21 @@ static void arrange_ledger(void)
 static void read_conf(void)
 {
     PulsarValue value = pulsar_options_value(options, PULSAR_OPTION_CONFIG);
+    g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
     bool asked = value == PULSAR_VALUE_PATH;
     char *why = NULL;
+    guint i;
 
     if (value != PULSAR_VALUE_CLOSED &&
         !pulsar_options_add_conf(options, asked ?
                                  pulsar_options_text(options,
                                                      PULSAR_OPTION_CONFIG) :
-                                 CONF, asked, vm_name, vm_uuid, &why)) {
+                                 CONF, asked, vm_name, vm_uuid, warnings,
+                                 &why)) {
         option_error(why);
+    }
+    for (i = 0; i < warnings->len; i++) {
+        warn_report("%s; passed over", (char *)warnings->pdata[i]);
     }
 }
 

@@ -44,7 +44,7 @@ static const PulsarOptionWord usb_tablet_words[] = {
     { "true", PULSAR_VALUE_TRUE, "one is plugged in" },
     { "false", PULSAR_VALUE_CLOSED, "none is plugged in" },
     { "viewer", PULSAR_VALUE_VIEWER,
-      "plugged in while a VNC client is connected" },
+      "plugged in while somebody looks, by VNC or SPICE" },
     { }
 };
 
@@ -753,9 +753,23 @@ static bool conf_group_source(const char *group, const char *vm_name,
     return true;
 }
 
+/*
+ * Hands a fault on: to @warnings, when there are any to be had and the fault
+ * is no VM's own, else to @ret_error. Returns: whether to go on.
+ */
+static bool pass_over(GPtrArray *warnings, char **why, char **ret_error)
+{
+    if (warnings) {
+        g_ptr_array_add(warnings, g_steal_pointer(why));
+        return true;
+    }
+    return fail(ret_error, "%s", *why);
+}
+
 bool pulsar_options_add_conf(PulsarOptions *o, const char *path,
                              bool must_exist, const char *vm_name,
-                             const char *vm_uuid, char **ret_error)
+                             const char *vm_uuid, GPtrArray *warnings,
+                             char **ret_error)
 {
     g_autofree char *file = pulsar_printable(path, -1, SHOWN_MAX);
     g_autoptr(GPtrArray) wheres = g_ptr_array_new_with_free_func(g_free);
@@ -789,13 +803,17 @@ bool pulsar_options_add_conf(PulsarOptions *o, const char *path,
     for (g = groups; *g; g++) {
         g_autofree char *group = pulsar_printable(*g, -1, SHOWN_MAX);
         g_auto(GStrv) keys = NULL;
+        g_autofree char *why = NULL;
         PulsarSource source;
         char *where;
 
         if (!conf_group_source(*g, vm_name, vm_uuid, &source)) {
-            return fail(ret_error, "%s: the group [%s] is not accepted; a "
-                        "group is [defaults], [vm NAME] or [vm UUID]", file,
-                        group);
+            fail(&why, "%s: the group [%s] is not accepted; a group is "
+                 "[defaults], [vm NAME] or [vm UUID]", file, group);
+            if (!pass_over(warnings, &why, ret_error)) {
+                return false;
+            }
+            continue;
         }
         if (source == PULSAR_SOURCE_DEFAULT) {
             continue;
@@ -808,7 +826,9 @@ bool pulsar_options_add_conf(PulsarOptions *o, const char *path,
 
             g_strchomp(value);
             if (!pending_add(pending, *k, strlen(*k), value, strlen(value),
-                             source, where, ret_error)) {
+                             source, where, &why) &&
+                !pass_over(source == PULSAR_SOURCE_CONF_DEFAULTS ? warnings :
+                           NULL, &why, ret_error)) {
                 return false;
             }
         }

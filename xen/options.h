@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <glib.h>
+
 /* Rows of the table, in the order in which they are shown. */
 typedef enum PulsarOptionId {
     PULSAR_OPTION_MONITOR,
@@ -211,15 +213,19 @@ bool pulsar_options_add_platform(PulsarOptions *o, const PulsarOption *opt,
  * @must_exist: that it is missing is an error
  * @vm_name: the VM's name, or NULL
  * @vm_uuid: the VM's UUID, or NULL
+ * @warnings: gets a sentence to g_free() for each line of [defaults] and each
+ *            kind of group that is not accepted, which are then passed over;
+ *            NULL: they are errors
  * @ret_error: as above
  *
  * Group [vm UUID] is stronger than [vm NAME], which is stronger than
  * [defaults]. The groups of other VMs are not looked into; a group of any
- * other kind is an error.
+ * other kind is a fault.
  */
 bool pulsar_options_add_conf(PulsarOptions *o, const char *path,
                              bool must_exist, const char *vm_name,
-                             const char *vm_uuid, char **ret_error);
+                             const char *vm_uuid, GPtrArray *warnings,
+                             char **ret_error);
 
 /**
  * pulsar_options_change: change a value while the VM runs

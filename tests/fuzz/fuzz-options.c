@@ -50,6 +50,7 @@ static bool add_platform(PulsarOptions *o, const uint8_t *data, size_t size,
 static bool add_conf(PulsarOptions *o, const uint8_t *data, size_t size,
                      char **error)
 {
+    g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
     static int fd = -1;
     static char *path;
 
@@ -61,7 +62,7 @@ static bool add_conf(PulsarOptions *o, const uint8_t *data, size_t size,
     CHECK(pwrite(fd, data, size, 0) == (ssize_t)size);
     return pulsar_options_add_conf(o, path, true, "web",
                                    "6b3c1f0e-3f8e-4d0e-9a51-0123456789ab",
-                                   error);
+                                   size % 2 ? warnings : NULL, error);
 }
 
 static bool change(PulsarOptions *o, const char *text, char **error)

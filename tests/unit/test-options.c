@@ -155,7 +155,8 @@ static bool add_conf_bytes(PulsarOptions *o, const char *text, size_t len,
     assert_true(fd >= 0);
     assert_true(write(fd, text, len) == (ssize_t)len);
     close(fd);
-    ok = pulsar_options_add_conf(o, path, true, vm_name, vm_uuid, ret_error);
+    ok = pulsar_options_add_conf(o, path, true, vm_name, vm_uuid, NULL,
+                                 ret_error);
     unlink(path);
     return ok;
 }
@@ -688,6 +689,36 @@ static void test_conf_groups(void **state)
     }
 }
 
+/* What is no VM's own is passed over for a device model, and told. */
+static void test_conf_warnings(void **state)
+{
+    g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *path = g_strdup("/tmp/pulsar-conf-XXXXXX");
+    PulsarOptions *o = pulsar_options_new();
+    char *error = NULL;
+    bool ok;
+
+    close(g_mkstemp(path));
+    assert_true(g_file_set_contents(path, "[defaults]\nusb=blue\ndvd=none\n"
+                                    "[what]\n[vm web]\nserial=none\n", -1,
+                                    NULL));
+    assert_ok(pulsar_options_add_conf(o, path, true, "web", NULL, warnings,
+                                      &error), error);
+    assert_int_equal(warnings->len, 2);
+    assert_non_null(strstr(warnings->pdata[0], "'blue'"));
+    assert_non_null(strstr(warnings->pdata[1], "[what]"));
+    assert_true(pulsar_options_closed(o, PULSAR_OPTION_DVD));
+    assert_true(pulsar_options_closed(o, PULSAR_OPTION_SERIAL));
+
+    assert_true(g_file_set_contents(path, "[vm web]\nserial=blue\n", -1,
+                                    NULL));
+    ok = pulsar_options_add_conf(o, path, true, "web", NULL, warnings, &error);
+    assert_sentence(ok, error, "[vm web]", "'blue'", NULL);
+    assert_int_equal(warnings->len, 2);
+    unlink(path);
+    pulsar_options_free(o);
+}
+
 static void test_conf_names(void **state)
 {
     static const char conf[] = "[vm my vm (1)]\nusb=xhci\n"
@@ -729,19 +760,22 @@ static void test_conf_files(void **state)
     assert_int_equal(mkfifo(fifo, 0600), 0);
 
     assert_ok(pulsar_options_add_conf(o, "/nonexistent/pulsar.conf", false,
-                                      "web", NULL, &error), error);
+                                      "web", NULL, NULL, &error), error);
     ok = pulsar_options_add_conf(o, "/nonexistent/pulsar.conf", true, "web",
-                                 NULL, &error);
+                                 NULL, NULL, &error);
     assert_sentence(ok, error, "/nonexistent/pulsar.conf cannot be read: ",
                     NULL);
     error = NULL;
-    ok = pulsar_options_add_conf(o, "/dev/null/x", false, "web", NULL, &error);
+    ok = pulsar_options_add_conf(o, "/dev/null/x", false, "web", NULL, NULL,
+                                 &error);
     assert_sentence(ok, error, "/dev/null/x cannot be read: ", NULL);
     error = NULL;
-    ok = pulsar_options_add_conf(o, dir, false, "web", NULL, &error);
+    ok = pulsar_options_add_conf(o, dir, false, "web", NULL, NULL,
+                                 &error);
     assert_sentence(ok, error, dir, "not a regular file", NULL);
     error = NULL;
-    ok = pulsar_options_add_conf(o, fifo, false, "web", NULL, &error);
+    ok = pulsar_options_add_conf(o, fifo, false, "web", NULL, NULL,
+                                 &error);
     assert_sentence(ok, error, fifo, "not a regular file", NULL);
     error = NULL;
     ok = add_conf_bytes(o, "[defaults]\nusb=false\0\n", 22, NULL, NULL,
@@ -955,6 +989,7 @@ int main(void)
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_printable),
         cmocka_unit_test(test_conf_groups),
+        cmocka_unit_test(test_conf_warnings),
         cmocka_unit_test(test_conf_names),
         cmocka_unit_test(test_conf_files),
         cmocka_unit_test(test_check),

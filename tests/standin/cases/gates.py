@@ -679,8 +679,8 @@ WRONG = [
     ('xenstore', 'hvm_serial', '', ['/platform/hvm_serial', "''"]),
     ('xenstore', 'dvd', 'a\nb', ["'a\\x0ab'", 'not printable']),
     ('xenstore', 'usb', 'x' * 3000, ['3000 bytes', 'at most 1023']),
-    ('conf', 'usb', 'blue', ['[defaults]', "'blue'", 'usb takes']),
-    ('conf', 'usbb', 'false', ['[defaults]', "'usbb'"]),
+    ('conf', 'usb', 'blue', ['[vm ', "'blue'", 'usb takes']),
+    ('conf', 'usbb', 'false', ['[vm ', "'usbb'"]),
     ('conf', 'config', '/x', ['only on the command line']),
     ('conf', '[desk', '', ['cannot be read']),
 ]
@@ -700,7 +700,7 @@ def gates_wrong_input(b):
                                  value)
             else:
                 with open(m.path('conf'), 'w', encoding='ascii') as f:
-                    f.write(f'[defaults]\n{key}={value}\n')
+                    f.write(f'[vm standin-{m.domid}]\n{key}={value}\n')
                 extra = ['-pulsar', f'config={m.path("conf")}']
             m.start(plain(extra), wait=False)
             expect(m.wait_exit() == 1, f'exit code {m.process.returncode}')
@@ -711,6 +711,28 @@ def gates_wrong_input(b):
                 expect(part in lines[0], f'no {part!r} in {lines[0]!r}')
             expect(not m.guest.calls('xendevicemodel_create_ioreq_server'),
                    'the domain has seen an ioreq server')
+
+
+@group(alone=False, busy=True)
+@ours
+def gates_bad_defaults(b):
+    """One slip in what holds for all VMs of a host stops none of them."""
+    with b.report.case('pulsar.conf: what is wrong in [defaults] is passed '
+                       'over, the rest counts', 'fails'), \
+            b.machine(command=None) as m:
+        with open(m.path('conf'), 'w', encoding='ascii') as f:
+            f.write('[defaults]\nusb=blue\nserial=none\nusbb=1\n'
+                    '[everything]\ndvd=none\n')
+        m.start(plain(['-pulsar', f'config={m.path("conf")}']))
+        for part in ("the value 'blue' of usb is not accepted",
+                     "there is no option 'usbb'",
+                     'the group [everything] is not accepted'):
+            expect(re.search(f'warning: .*{re.escape(part)}.*; passed over',
+                             m.output()), m.output())
+        values = {o['key']: o['value'] for o in
+                  m.qmp().execute('query-pulsar-options')}
+        expect((values['usb'], values['serial'], values['dvd']) ==
+               ('given', 'none', 'given'), values)
 
 
 @group(alone=False, busy=True)
