@@ -178,7 +178,7 @@ def set_now_or_at_the_next_start(host):
                 ('monitor=full', 'the human monitors are open'),
                 ('usb_tablet=false', 'the tablet is unplugged'),
                 ('usb_tablet=true', 'the tablet is plugged in'),
-                ('usb_tablet=viewer', 'while a VNC client looks'),
+                ('usb_tablet=viewer', 'while somebody looks'),
                 ('usb_tablet=given', 'the tablet is plugged in'),
                 ('vnc_idle=60', 'the guest sees no difference'),
                 ('vnc_idle=off', 'the guest sees no difference'),
