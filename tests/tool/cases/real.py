@@ -87,7 +87,10 @@ def hundred_device_models_and_who_wakes_them(host):
         polled, usb, chatty, viewed, *idle = machines
         controller = usb_hc.Uhci(usb)
         controller.tablet()
-        stack.callback(viewed.view().close)
+        viewer = viewed.view()
+        stack.callback(viewer.close)
+        viewer.request(incremental=False)
+        viewer.update()
         node = f'/local/domain/0/backend/qdisk/{chatty.domid}'
         for m in machines:
             check(m.alive(), f'domain {m.domid} ended with '
