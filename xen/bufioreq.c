@@ -9,10 +9,9 @@
 #include "qemu/log.h"
 #include "qemu/main-loop.h"
 #include "hw/xen/xen-hvm-common.h"
-#include "monitor/pulsar/ledger-glue.h"
 #include "system/runstate.h"
 #include "bufring.h"
-#include "ioreq-causes.h"
+#include "ioreq-observer.h"
 #include "pulsar-context.h"
 #include "launch.h"
 #include "pulsar-hooks.h"
@@ -59,7 +58,9 @@ static void serve_entry(const PulsarBufwrite *entry)
     if (req.type == IOREQ_TYPE_TIMEOFFSET) {
         pulsar_launch_timeoffset(req.data);
     }
-    pulsar_notice_display(&req);
+    if (pulsar_ioreq_observer) {
+        pulsar_ioreq_observer->access(&req);
+    }
     ring.handler(ring.state, &req);
 }
 
@@ -126,7 +127,9 @@ static unsigned int drain_and_continue(void)
     if (left) {
         qemu_bh_schedule(ring.more);
     }
-    pulsar_count_buffered(entries, ring.own_event);
+    if (pulsar_ioreq_observer) {
+        pulsar_ioreq_observer->buffered(entries, ring.own_event);
+    }
     return slots;
 }
 

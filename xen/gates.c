@@ -373,6 +373,17 @@ void pulsar_gates_init(void)
     }
 }
 
+void pulsar_gates_tell(const PulsarVm *vm)
+{
+    PulsarOptionId id;
+
+    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
+        if (gates[id] && gates[id]->told) {
+            gates[id]->told(vm);
+        }
+    }
+}
+
 /* ---- who asks for what was left out ----------------------------------- */
 
 bool pulsar_qmp_get_blk(const char *name, Error **errp)

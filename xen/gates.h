@@ -59,6 +59,13 @@ typedef enum PulsarVerdict {
 /** struct PulsarBackEnds: who uses the command line's back ends */
 typedef struct PulsarBackEnds PulsarBackEnds;
 
+/** struct PulsarVm: who the VM is; the strings may be NULL */
+typedef struct PulsarVm {
+    int domid;
+    const char *name;
+    const char *uuid;
+} PulsarVm;
+
 /**
  * struct PulsarGate: what one option does
  *
@@ -84,6 +91,15 @@ typedef struct PulsarGate {
      * May take something off the lists of QemuOpts.
      */
     void (*back_ends)(PulsarBackEnds *ends);
+
+    /**
+     * @told: the options are resolved, or one has changed
+     * @vm: whose; stays valid
+     *
+     * For who shows them. The first time is before anything is created; not
+     * called without a domain. May end the process with a sentence then.
+     */
+    void (*told)(const PulsarVm *vm);
 
     /**
      * @board: change what the board makes by itself
@@ -260,6 +276,9 @@ void pulsar_gates_init(void);
  * back-ends.c; a part of pulsar_gates_init().
  */
 void pulsar_gates_back_ends(void);
+
+/** pulsar_gates_tell: the options are resolved, or one has changed. */
+void pulsar_gates_tell(const PulsarVm *vm);
 
 /** pulsar_gates_closed_by: the closed gate that a device is behind, or NULL. */
 PulsarGate *pulsar_gates_closed_by(const PulsarAsked *asked);

@@ -7,12 +7,14 @@
 #include "qemu/error-report.h"
 #include "qemu/log.h"
 #include "hw/xen/xen-hvm-common.h"
-#include "ioreq-causes.h"
 #include "ioreq-check.h"
+#include "ioreq-observer.h"
 #include "pulsar-context.h"
 #include "launch.h"
 #include "pulsar-hooks.h"
 #include "trace.h"
+
+const PulsarIoreqObserver *pulsar_ioreq_observer;
 
 static bool have_vmport;
 
@@ -54,14 +56,18 @@ void pulsar_handle_ioreq(XenIOState *state, ioreq_t *req,
     const char *fault = pulsar_ioreq_fault(req, have_vmport);
 
     pulsar_assert_main_loop();
-    pulsar_count_ioreq(req);
+    if (pulsar_ioreq_observer) {
+        pulsar_ioreq_observer->synchronous(req);
+    }
     if (fault) {
         refuse(req, fault);
     } else {
         if (req->type == IOREQ_TYPE_TIMEOFFSET) {
             pulsar_launch_timeoffset(req->data);
         }
-        pulsar_notice_display(req);
+        if (pulsar_ioreq_observer) {
+            pulsar_ioreq_observer->access(req);
+        }
         handler(state, req);
     }
 }

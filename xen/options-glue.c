@@ -4,13 +4,10 @@
  * which all sources have spoken.
  */
 #include "qemu/osdep.h"
-#include "qemu-version.h"
 #include "qemu/error-report.h"
 #include "qapi/error.h"
 #include "hw/xen/xen.h"
 #include "system/system.h"
-#include "monitor/pulsar/ledger-glue.h"
-#include "monitor/pulsar/privileges.h"
 #include "gates.h"
 #include "launch.h"
 #include "options-glue.h"
@@ -21,8 +18,8 @@
 
 static PulsarOptions *options;
 
-/* What the VM is called; the command line's name comes first. */
-static char *vm_name, *vm_uuid;
+/* Who the VM is; the command line's name comes first. */
+static PulsarVm vm;
 
 static G_NORETURN void option_error(char *why)
 {
@@ -59,68 +56,6 @@ void pulsar_parse_option(const char *optarg)
     }
 }
 
-/* Where the page goes by default: one file per domain. */
-static char *default_ledger_path(void)
-{
-    const char *dir = g_getenv("PULSAR_RUNDIR");
-
-    return g_strdup_printf("%s/%u.ledger", dir && *dir ? dir : PULSAR_RUNDIR,
-                           xen_domid);
-}
-
-static void open_ledger(void)
-{
-    PulsarValue value = pulsar_options_value(options, PULSAR_OPTION_LEDGER);
-    g_autofree char *text = pulsar_options_render(options);
-    g_autofree char *path = NULL;
-    g_autofree char *why = NULL;
-    PulsarLedgerOwner owner = {
-        .domid = xen_domid,
-        .name = vm_name,
-        .uuid = vm_uuid,
-        .version = QEMU_FULL_VERSION,
-        .options = text,
-    };
-
-    if (value == PULSAR_VALUE_CLOSED) {
-        return;
-    }
-    if (value == PULSAR_VALUE_PATH) {
-        path = g_strdup(pulsar_options_text(options, PULSAR_OPTION_LEDGER));
-    } else {
-        path = default_ledger_path();
-        owner.gone = pulsar_domain_gone; /* a folder of nothing but pages */
-    }
-    if (pulsar_ledger_open(path, &owner, &why)) {
-        return;
-    }
-    if (value == PULSAR_VALUE_PATH) {
-        option_error(g_strdup_printf("-pulsar ledger=%s: %s", path, why));
-    }
-    /* Nobody asked for it in so many words: the guest comes first. */
-    warn_report("wakes are not shown to others: %s", why);
-}
-
-/*
- * The page belongs to the process that serves the guest. With -daemonize that
- * is a child which does not exist yet: it opens its page while it still may.
- */
-static void open_ledger_late(Notifier *notifier, void *data)
-{
-    open_ledger();
-}
-
-static void arrange_ledger(void)
-{
-    static Notifier late = { .notify = open_ledger_late };
-
-    if (is_daemonized()) {
-        pulsar_privileges_end_add(&late);
-    } else {
-        open_ledger();
-    }
-}
-
 static void read_conf(void)
 {
     PulsarValue value = pulsar_options_value(options, PULSAR_OPTION_CONFIG);
@@ -133,7 +68,7 @@ static void read_conf(void)
         !pulsar_options_add_conf(options, asked ?
                                  pulsar_options_text(options,
                                                      PULSAR_OPTION_CONFIG) :
-                                 CONF, asked, vm_name, vm_uuid, warnings,
+                                 CONF, asked, vm.name, vm.uuid, warnings,
                                  &why)) {
         option_error(why);
     }
@@ -168,7 +103,6 @@ bool pulsar_options_set_running(const char *key, const char *value,
                                 PulsarOptionId *ret_id, Error **errp)
 {
     PulsarOptions *old = options;
-    g_autofree char *text = NULL;
     g_autofree char *why = NULL;
 
     options = pulsar_options_copy(old);
@@ -176,8 +110,7 @@ bool pulsar_options_set_running(const char *key, const char *value,
         error_setg(errp, "%s", why);
     } else if (change_hardware(*ret_id, errp)) {
         pulsar_options_free(old);
-        text = pulsar_options_render(options);
-        pulsar_ledger_set_text(pulsar_ledger_self(), text);
+        pulsar_gates_tell(&vm);
         why = pulsar_gate_why(*ret_id);
         info_report("options: %s", why);
         return true;
@@ -190,21 +123,26 @@ bool pulsar_options_set_running(const char *key, const char *value,
 void pulsar_options_resolve(void)
 {
     g_autofree char *name = NULL;
+    char *uuid = NULL;
     char *why = NULL;
 
     get_options();
     pulsar_launch_init();
     if (xen_domid) {
-        if (!pulsar_options_add_xenstore(options, xen_domid, &name, &vm_uuid,
+        if (!pulsar_options_add_xenstore(options, xen_domid, &name, &uuid,
                                          &why)) {
             option_error(why);
         }
-        vm_name = g_strdup(qemu_get_vm_name() ?: name);
+        vm = (PulsarVm) {
+            .domid = xen_domid,
+            .name = g_strdup(qemu_get_vm_name() ?: name),
+            .uuid = uuid,
+        };
         read_conf();
         log_options();
     }
     pulsar_gates_init();
     if (xen_domid) {
-        arrange_ledger();
+        pulsar_gates_tell(&vm);
     }
 }

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "monitor/ledger-glue.h"
-#include "xen/cause-cache.h"
+#include "monitor/cause-cache.h"
 
 static PulsarCauseCache cache;
 

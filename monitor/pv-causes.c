@@ -7,8 +7,8 @@
 #include "qemu/osdep.h"
 #include "qemu/lockable.h"
 #include "hw/xen/xen-bus.h"
-#include "monitor/pulsar/ledger-glue.h"
-#include "pulsar-hooks.h"
+#include "hw/xen/pulsar/pulsar-hooks.h"
+#include "ledger-glue.h"
 
 static QemuMutex lock;
 static GHashTable *by_channel; /* event channel -> cause */

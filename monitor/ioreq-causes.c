@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Names for the guest's requests: "pio-read:piix3-ide" and the like. See
- * ioreq-causes.h.
+ * xen/ioreq-observer.h.
  */
 #include "qemu/osdep.h"
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
 #include "hw/pci/pci.h"
 #include "hw/xen/xen-hvm-common.h"
-#include "monitor/pulsar/ledger-glue.h"
+#include "hw/xen/pulsar/ioreq-observer.h"
 #include "ui/pulsar/display-touched.h"
 #include "cause-cache.h"
-#include "ioreq-causes.h"
+#include "ledger-glue.h"
 
 #define PAGE_SHIFT_ 12
 #define FUNCTIONS   (1ULL << 63)    /* behind all pages */
@@ -155,14 +155,14 @@ static PulsarCauseEntry *causes_of(const ioreq_t *req)
     }
 }
 
-void pulsar_notice_display(const ioreq_t *req)
+static void notice_display(const ioreq_t *req)
 {
     if (pulsar_display_slow && causes_of(req)->display) {
         pulsar_display_touched();
     }
 }
 
-void pulsar_count_ioreq(const ioreq_t *req)
+static void count_ioreq(const ioreq_t *req)
 {
     PulsarCauseEntry *c = causes_of(req);
 
@@ -174,7 +174,7 @@ void pulsar_count_ioreq(const ioreq_t *req)
     }
 }
 
-void pulsar_count_buffered(unsigned int entries, bool own_event)
+static void count_buffered(unsigned int entries, bool own_event)
 {
     if (bufioreq < 0) {
         bufioreq = pulsar_ledger_cause(pulsar_ledger_self(),
@@ -186,3 +186,16 @@ void pulsar_count_buffered(unsigned int entries, bool own_event)
         held_back += entries;
     }
 }
+
+static const PulsarIoreqObserver observer = {
+    .synchronous = count_ioreq,
+    .access = notice_display,
+    .buffered = count_buffered,
+};
+
+static void observe(void)
+{
+    pulsar_ioreq_observer = &observer;
+}
+
+opts_init(observe);
