@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import struct
+import stat
 import subprocess
 import threading
 import uuid
@@ -1636,6 +1637,46 @@ def gates_state_loaded(b):
         m.restart(b.binary, xl(None, path, **empty))
 
 
+@group(alone=False, busy=True)
+@ours
+def gates_state_long(b):
+    """Drives whose names, as an admin gives them, take more than 255 bytes."""
+    def empty(machine):
+        return [w for i in range(3) for w in (
+            '-drive', f'if=none,id=d{i},readonly=on', '-device',
+            f'ide-cd,bus=ide.{i // 2},unit={i % 2},drive=d{i},'
+            f'id={chr(97 + i) * 120}')]
+
+    with b.machine(command=None) as m, \
+            b.report.case('dvd=loaded: names of 360 bytes are saved and '
+                          'restored', 'fails', m):
+        m.start(lambda m: xl('dvd=loaded', cd=False, usb=empty(m))(m))
+        path = save(m)
+        m.restart(b.binary, lambda m: xl('dvd=loaded', path, cd=False,
+                                         usb=empty(m))(m))
+        expect(not cd_drives(m), cd_drives(m))
+
+
+@group(alone=False, busy=True)
+@ours
+def gates_optical_passed_through(b):
+    """The host's own optical drive as a SCSI device is a CD drive too."""
+    name = 'dvd=none: scsi-block with a drive of the host\'s is left out'
+    with b.machine(command=None) as m:
+        node = m.path('sr')
+        try:
+            os.mknod(node, 0o600 | stat.S_IFBLK, os.makedev(11, 250))
+        except PermissionError:
+            b.report.skip(name, 'no device nodes can be made here')
+            return
+        with b.report.case(name, 'fails', m):
+            m.start(plain(['-drive', f'if=none,id=sr,format=raw,file={node}',
+                           '-device', 'lsi53c895a', '-device',
+                           'scsi-block,drive=sr', '-pulsar', 'dvd=none']))
+            expect("scsi-block is left out: dvd=none" in m.output(),
+                   m.output())
+
+
 def identify(machine):
     """The signature of the secondary master, as after a reset."""
     g = machine.guest
@@ -1750,6 +1791,21 @@ def gates_tablet_comes_back(b):
             expect(sorted(re.findall(r'usb_version = .*', tree)) == sorted(
                 re.findall(r'usb_version = .*', q.hmp('info qtree'))),
                 'its properties are others')
+    with b.report.case('a tablet that usb_tablet=true added and device_del '
+                       'took: usb_tablet goes on working', 'fails'), \
+            b.machine(command=None) as m:
+        m.start(plain(['-usb']))
+        q = m.qmp()
+        q.execute('pulsar-set', key='usb_tablet', value='true')
+        anon = '/machine/peripheral-anon'
+        for item in q.execute('qom-list', path=anon):
+            if item['type'] == 'child<usb-tablet>':
+                q.execute('device_del', id=f'{anon}/{item["name"]}')
+        expect('Tablet' not in q.hmp('info usb'), q.hmp('info usb'))
+        for value in ('false', 'true'):
+            q.execute('pulsar-set', key='usb_tablet', value=value)
+            expect(('Tablet' in q.hmp('info usb')) == (value == 'true'),
+                   f'{value}: {q.hmp("info usb")}')
     with b.report.case('usb_tablet=false from the start, then true: where the '
                        'command line has it', 'fails'), \
             b.machine(command=None) as m:
