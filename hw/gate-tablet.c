@@ -20,7 +20,9 @@ static PulsarGate gate;
 
 /* Tablets that the command line asks for and usb_tablet=false keeps away. */
 static GQueue tablets_away = G_QUEUE_INIT;
-static DeviceState *own_tablet; /* the one that the option has added */
+
+/* The QOM path of the one that the option has added, there or not. */
+static char *own_tablet;
 
 static bool is_tablet(ObjectClass *oc)
 {
@@ -38,6 +40,19 @@ static int collect_tablet(Object *obj, void *opaque)
         g_ptr_array_add(opaque, obj);
     }
     return 0;
+}
+
+static bool is_own(DeviceState *dev)
+{
+    g_autofree char *path = object_get_canonical_path(OBJECT(dev));
+
+    return !g_strcmp0(path, own_tablet);
+}
+
+/* The toolstack may have taken it away. */
+static bool has_own(void)
+{
+    return own_tablet && object_resolve_path(own_tablet, NULL);
 }
 
 static GPtrArray *find_tablets(void)
@@ -150,7 +165,8 @@ static bool add_tablet(Error **errp)
         return false;
     }
     tablets = find_tablets();
-    own_tablet = tablets->pdata[0];
+    g_free(own_tablet);
+    own_tablet = object_get_canonical_path(tablets->pdata[0]);
     gate.altered = true;
     return true;
 }
@@ -200,7 +216,7 @@ static bool bring_tablets(Error **errp)
         g_queue_pop_head(&tablets_away);
         qobject_unref(device);
     }
-    if (!own_tablet) {
+    if (!has_own()) {
         gate.altered = false;
     }
     return true;
@@ -219,7 +235,7 @@ static bool take_tablets(Error **errp)
     for (i = 0; i < tablets->len; i++) {
         DeviceState *dev = tablets->pdata[i];
         g_autoptr(QDict) device = describe_tablet(dev);
-        bool own = dev == own_tablet;
+        bool own = is_own(dev);
 
         qdev_unplug(dev, errp);
         if (*errp) {
@@ -244,21 +260,11 @@ static void tablet_before_deferred(void)
     }
 }
 
-/* By us or by the toolstack. */
-static void device_gone(DeviceListener *listener, DeviceState *dev)
-{
-    if (dev == own_tablet) {
-        own_tablet = NULL;
-    }
-}
-
 static bool tablet_devices_made(Error **errp)
 {
     static Notifier viewers = { .notify = viewers_changed };
-    static DeviceListener listener = { .unrealize = device_gone };
     g_autofree char *why = pulsar_gate_why(PULSAR_OPTION_USB_TABLET);
 
-    device_listener_register(&listener);
     if (wants_tablet() && !has_tablet()) {
         info_report("a USB tablet is added: %s", why);
         if (!add_tablet(errp)) {

@@ -458,6 +458,19 @@ def slots(machine):
             for d in bus['devices']}
 
 
+@group(alone=False, busy=True)
+def unplugged_nic(b):
+    """What was unplugged is known to nobody here: a request that another vCPU
+    had under way is answered like one for an empty slot."""
+    with b.machine(xl_command(nic='rtl8139')) as m, \
+            b.report.case('a configuration access to a NIC that was unplugged '
+                          'reads all ones', machine=m):
+        nic = m.guest.find_pci(0x020000)
+        m.guest.outb(0x10, UNPLUG_LINUX, 2)
+        got = m.guest.config_read(nic, 0x2e, 2)
+        expect(got == 0xffff, f'{got:#x}')
+
+
 def option_roms(machine):
     """The option ROMs that were read for the guest, by HMP's list."""
     return sorted(set(re.findall(r'name="([^"]+\.rom)"', machine.qmp().hmp(
