@@ -54,66 +54,73 @@ def new_libxl(**more):
     return command
 
 
-def xenopsd(profile, restrict=('-chroot', '{root}', '-runas',
-                               f'{UID}:{GID}'), incoming=None, extra=()):
-    """What xenopsd and its wrapper write, word for word but for the tap.
+def xapi_argvs():
+    """Name to arguments: what xenopsd passes to its wrapper."""
+    with open(os.path.join(os.path.dirname(__file__), '../data',
+                           'xapi-argv.tsv'), encoding='ascii') as f:
+        lines = [line.rstrip('\n').split('\t') for line in f
+                 if not line.startswith('#')]
+    return {name: args for name, _, *args in lines}
 
-    profile: "compat" for BIOS guests, "uefi" for the others.
-    """
+
+XAPI = xapi_argvs()
+PROFILES = {'compat': 'a-bios', 'uefi': 'b-uefi'}
+RESTRICT = ('-chroot', '{root}', '-runas', f'{UID}:{GID}')
+
+# What the wrapper drops, and how many words follow; what it makes of them is
+# in wrapped().
+WRAPPER = {'--syslog': 0, '-acpi': 0, '-std-vga': 0, '-trad-compat': 0,
+           '-priv': 0, '-videoram': 1, '-loadvm': 1}
+
+# What stands for a VM of the host it was printed on.
+MOVED = (
+    (r'/var/run/xen/qmp-libxl-1\b', '{folder}/qmp'),
+    (r'/var/run/xen/qmp-event-1\b', '{folder}/qmp-event'),
+    (r'/var/run/xen/vnc-1\b', '{folder}/vnc'),
+    (r'/var/run/xen/|/disks/|/run/test/', '{folder}/'),
+    (r'^tap,id=tapnet(\d+),fd=.*', r'hubport,id=tapnet\1,hubid=\1'),
+)
+
+
+def wrapped(argv, restrict):
+    """What xenopsd's wrapper makes of its arguments, but for the tap."""
+    words = iter(argv)
+    rest, wrapper = [], {}
+    for word in words:
+        if word in WRAPPER:
+            wrapper[word] = next(words) if WRAPPER[word] else ''
+        else:
+            for pattern, moved in MOVED:
+                word = re.sub(pattern, moved, word)
+            rest.append(word)
+    trad = '-trad-compat' in wrapper
+    vga = 'VGA,qemu-extended-regs=false' if '-std-vga' in wrapper else \
+        'cirrus-vga'
+    if trad:
+        vga += ',subvendor_id=0x5853,subsystem_id=0x0001'
+    machine = 'pc-0.10' if trad else 'pc-i440fx-2.10'
+    rest = ['-machine', f'{machine},accel=xen,max-ram-below-4g=4026531840,'
+            f'suppress-vmdesc=on,allow-unassigned=true,trad_compat={trad}',
+            *rest, '-device', f'{vga},vgamem_mb={wrapper["-videoram"]},'
+            'addr=2,romfile=,rombar=1', '-vnc-clipboard-socket-fd', '0']
+    if '-priv' not in wrapper:
+        rest += ['-xen-domid-restrict', *restrict]
+    return rest
+
+
+def xenopsd(name, restrict=RESTRICT, incoming=None, extra=()):
+    """A VM of xapi-argv.tsv: "compat" is a BIOS guest, "uefi" another."""
     def command(machine):
-        machine_type, trad, disk, nic, after = {
-            'compat': ('pc-0.10', 'True', [
-                '-drive', 'file={folder}/disk,if=none,id=ide0-hd0,'
-                          'auto-read-only=off,format=raw',
-                '-device', 'ide-hd,drive=ide0-hd0,bus=ide.0,unit=0,'
-                           'bios-chs-trans=forcelba'], 'rtl8139', ''),
-            'uefi': ('pc-i440fx-2.10', 'False', [
-                '-device', 'nvme,serial=nvme0,id=nvme0,addr=7',
-                '-drive', 'id=disk0,if=none,file={folder}/disk,'
-                          'auto-read-only=off,format=raw',
-                '-device', 'nvme-ns,drive=disk0,bus=nvme0,nsid=1'],
-                'e1000', ',rombar=0'),
-        }[profile]
-        compat = profile == 'compat'
-        args = [
-            '-machine', f'{machine_type},accel=xen,'
-            'max-ram-below-4g=4026531840,suppress-vmdesc=on,'
-            f'allow-unassigned=true,trad_compat={trad}',
-            '-vnc', 'unix:{folder}/vnc,lock-key-sync=off',
-            '-monitor', 'null', '-pidfile', '{folder}/pid',
-            '-xen-domid', str(machine.domid),
-            '-m', f'size={machine.memory}', '-boot', 'order=cdn',
-            '-usb', '-device', 'usb-tablet,port=2',
-            '-smp', f'{machine.vcpus},maxcpus={machine.vcpus}',
-            '-serial', 'pty', '-display', 'none', '-nodefaults',
-            '-trace', 'enable=xen_platform_log',
-            '-sandbox', 'on,obsolete=deny,elevateprivileges=allow,'
-                        'spawn=deny,resourcecontrol=deny', '-S']
-        if compat:
-            args += ['-global', 'PIIX4_PM.revision_id=0x1',
-                     '-global', 'ide-hd.ver=0.10.2']
-            for device in ('piix3-ide-xen', 'piix3-usb-uhci', nic):
-                args += ['-global', f'{device}.subvendor_id=0x5853',
-                         '-global', f'{device}.subsystem_id=0x0001']
-        args += [
-            '-parallel', 'null',
-            '-qmp', 'unix:{folder}/qmp,server,nowait',
-            '-qmp', 'unix:{folder}/qmp-event,server,nowait',
-            '-device', 'xen-platform,addr=3,device-id=0x0002,revision=0x2,'
-            'class-id=0x0100,subvendor_id=0x5853,subsystem_id=0x0001',
-            '-drive', 'if=none,id=ide1-cd1,read-only=on',
-            '-device', 'ide-cd,drive=ide1-cd1,bus=ide.1,unit=1', *disk,
-            '-device', 'xen-pvdevice,device-id=0xc000,addr=6',
-            '-device', f'{nic},netdev=tapnet0,mac=72:11:a1:77:59:b9,addr=4'
-                       f'{after}',
-            '-netdev', 'hubport,id=tapnet0,hubid=0',
-            '-device', 'VGA,vgamem_mb=8,addr=2,romfile=,rombar=1,'
-            'subvendor_id=0x5853,subsystem_id=0x0001,'
-            'qemu-extended-regs=false',
-            '-vnc-clipboard-socket-fd', '0', '-xen-domid-restrict',
-            *restrict, *extra]
-        with open(machine.path('disk'), 'wb') as f:
-            f.truncate(1 << 20)
+        args = wrapped(XAPI[PROFILES.get(name, name)], restrict)
+        for option, value in (('-xen-domid', machine.domid),
+                              ('-m', f'size={machine.memory}'),
+                              ('-smp', f'{machine.vcpus},maxcpus='
+                                       f'{machine.vcpus}')):
+            args[args.index(option) + 1] = str(value)
+        for image in re.findall(r'{folder}/(hd\d|cd|fd)\b', ' '.join(args)):
+            with open(machine.path(image), 'wb') as f:
+                f.truncate(1440 << 10)
+        args += extra
         if incoming:
             state = open(incoming, 'rb')    # closed once handed over
             machine.listeners.append(state)
@@ -129,29 +136,38 @@ unshare = ctypes.CDLL(None, use_errno=True).unshare
 
 def confine():
     """What xenopsd's wrapper does between fork and exec."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 10, 256 << 10))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
     if unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), 'unshare')
 
 
 # ---- what a restricted one must still do ------------------------------------
 
-def add_fd(machine, path, flags):
-    """Hand a file over as toolstacks do; returns its name for QMP."""
-    fd = os.open(path, flags, 0o660)
+def fdset(machine, fd):
+    """Hand a descriptor over as toolstacks do; returns its set's number."""
     q = machine.qmp()
-    try:
-        socket.send_fds(q.sock, [json.dumps({'execute': 'add-fd'}).encode()
-                                 + b'\n'], [fd])
-    finally:
-        os.close(fd)
+    socket.send_fds(q.sock, [json.dumps({'execute': 'add-fd'}).encode()
+                             + b'\n'], [fd])
     while True:
         reply = q._next()       # pylint: disable=protected-access
         if 'return' in reply:
-            return f"/dev/fdset/{reply['return']['fdset-id']}"
+            return reply['return']['fdset-id']
         if 'error' in reply:
             raise Failure(reply['error']['desc'])
         q.events.append(reply)
+
+
+def add_fd(machine, path, flags):
+    """Hand a file over so; returns its name for QMP."""
+    fd = os.open(path, flags, 0o660)
+    try:
+        return f'/dev/fdset/{fdset(machine, fd)}'
+    finally:
+        os.close(fd)
+
+
+def descriptors(machine):
+    return len(os.listdir(f'/proc/{machine.pid}/fd'))
 
 
 def save(machine):
@@ -407,12 +423,12 @@ def launch_xenopsd(b):
         m.start(xenopsd('compat'))
         devices = {(d['slot'], d['function']): d for bus in
                    m.qmp().execute('query-pci') for d in bus['devices']}
-        for slot, function, what in ((1, 2, 'UHCI'), (2, 0, 'VGA'),
-                                     (3, 0, 'xen-platform'),
-                                     (4, 0, 'rtl8139')):
+        for slot, function, what, subsystem in (
+                (1, 2, 'UHCI', 1), (2, 0, 'VGA', 1),
+                (3, 0, 'xen-platform', 2), (4, 0, 'rtl8139', 1)):
             ids = devices[slot, function]['id']
             expect((ids['subsystem-vendor'], ids['subsystem']) ==
-                   (0x5853, 1), f'{what}: {ids}')
+                   (0x5853, subsystem), f'{what}: {ids}')
         platform = devices[3, 0]
         expect(platform['id']['device'] == 2 and
                platform['class_info']['class'] == 0x100, f'{platform}')
@@ -451,6 +467,29 @@ def launch_xenopsd(b):
             text=True, check=True).stdout
         expect('jemalloc_bg' in names, f'its thread is not there: {names}')
         expect(settle([m.pid], 5, 40), 'it is not idle')
+
+
+@group(alone=False, busy=True, early=True)
+@ours
+def launch_xapi_argvs(b):
+    """Each VM of the table, restored where xenopsd restores it."""
+    with contextlib.ExitStack() as stack:
+        machines = {}
+        for name, argv in XAPI.items():
+            m = stack.enter_context(b.machine(command=None))
+            m.start(xenopsd(name), preexec=confine)
+            m.qmp().execute('cont')
+            if '-loadvm' in argv:
+                m.guest.outb(0x10, UNPLUG_LINUX, 2)
+                path = save(m)
+                m.restart(b.binary, xenopsd(name, incoming=path))
+                m.qmp().execute('cont')
+            if '-priv' not in argv:
+                confined(m)
+            machines[f'xenopsd, {name}'] = m
+        # The threads that read an image stay for 10 s.
+        settle([m.pid for m in machines.values()], 11, 40)
+        all_idle(b.report, machines, 10)
 
 
 def slots(machine):
