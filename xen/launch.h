@@ -59,6 +59,13 @@ void pulsar_launch_timeoffset(int64_t seconds);
 void pulsar_launch_machine_init(void);
 
 /**
+ * pulsar_launch_cpu_init: let a vCPU be unplugged by device_del
+ *
+ * hw/cpu-unplug.c. Called before any device is created.
+ */
+void pulsar_launch_cpu_init(void);
+
+/**
  * pulsar_pci_ids_init: let PCI devices be told their identity
  *
  * hw/pci-ids.c. Called before any device is created.

@@ -612,3 +612,75 @@ def launch_xapi_operations(b):
         seen = [m.qmp().wait_event('RTC_CHANGE')['data']['offset']
                 for _ in range(12)]
         expect(seen == [3600 + i for i in range(12)], f'{seen}')
+
+
+def vcpus(machine):
+    """Socket to QOM path of each vCPU that is there, as xenopsd asks."""
+    return {c['props']['socket-id']: c['qom-path'] for c in
+            machine.qmp().execute('query-hotpluggable-cpus')
+            if 'qom-path' in c}
+
+
+def plug_vcpu(machine, devid):
+    machine.qmp().execute('device_add', driver='qemu32-i386-cpu',
+                          id=f'cpu-{devid}-0-0', **{
+                              'socket-id': devid, 'core-id': 0,
+                              'thread-id': 0})
+
+
+PROCESSORS = 0xaf00     # the bitmap that Xen's firmware reads
+GPE0 = 0xafe0           # its bit 2 says that the bitmap has changed
+
+
+def processors(machine):
+    """What the firmware's _E02 finds, having been called for it."""
+    expect(machine.guest.inb(GPE0) & 4, 'no event for the firmware')
+    machine.guest.outb(GPE0, 4)
+    return machine.guest.inb(PROCESSORS)
+
+
+@group(alone=False)
+def launch_vcpus(b):
+    """As xenopsd does for VCPUs_at_startup and later: all are there at the
+    start, and those that are not wanted go by the path QEMU knows them by."""
+    for profile in ('compat', 'uefi'):
+        with b.machine(command=None, vcpus=4) as m, \
+                b.report.case(f'xenopsd, {profile}: vCPUs go and come back, '
+                              'and the firmware is told', 'fails', m):
+            m.start(xenopsd(profile), preexec=confine)
+            m.qmp().execute('cont')
+            threads = len(os.listdir(f'/proc/{m.pid}/task'))
+            for devid in (3, 1):
+                m.qmp().execute('device_del', id=vcpus(m)[devid])
+            expect(sorted(vcpus(m)) == [0, 2], f'there are {vcpus(m)}')
+            expect(processors(m) == 0b0101, 'the firmware sees others')
+            expect(len(os.listdir(f'/proc/{m.pid}/task')) == threads - 2,
+                   'their threads are still there')
+            for _ in range(3):
+                plug_vcpu(m, 3)
+                expect(processors(m) == 0b1101, 'the firmware sees none')
+                m.qmp().execute('device_del', id=vcpus(m)[3])
+                expect(processors(m) == 0b0101, 'the firmware sees it')
+            expect(settle([m.pid], 2, 12), 'it is not idle')
+    with b.machine(command=None) as m, \
+            b.report.case('the boot processor stays', 'either', m):
+        m.start(xenopsd('compat'))
+        try:
+            m.qmp().execute('device_del', id=vcpus(m)[0])
+        except Failure as e:
+            expect('Boot CPU' in str(e), str(e))
+        else:
+            raise Failure('it was unplugged')
+        expect(sorted(vcpus(m)) == [0, 1], f'there are {vcpus(m)}')
+    with b.machine(command=None) as m, \
+            b.report.case('saved without a vCPU, restored with all as xenopsd '
+                          'does', 'fails', m):
+        m.start(xenopsd('compat'))
+        m.qmp().execute('cont')
+        m.qmp().execute('device_del', id=vcpus(m)[1])
+        m.guest.outb(0x3ff, 0x5a)
+        path = save(m)
+        m.restart(b.binary, xenopsd('compat', incoming=path))
+        m.qmp().execute('cont')
+        expect(m.guest.inb(0x3ff) == 0x5a, 'the scratch register is lost')
+        m.qmp().execute('device_del', id=vcpus(m)[1])
