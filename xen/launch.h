@@ -66,6 +66,13 @@ void pulsar_launch_machine_init(void);
 void pulsar_launch_cpu_init(void);
 
 /**
+ * pulsar_launch_nbd_init: know the file names "nbd:fd:N:exportname=X"
+ *
+ * xen/launch-nbd.c. Called before any image is opened.
+ */
+void pulsar_launch_nbd_init(void);
+
+/**
  * pulsar_pci_ids_init: let PCI devices be told their identity
  *
  * hw/pci-ids.c. Called before any device is created.

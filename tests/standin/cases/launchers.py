@@ -684,3 +684,100 @@ def launch_vcpus(b):
         m.qmp().execute('cont')
         expect(m.guest.inb(0x3ff) == 0x5a, 'the scratch register is lost')
         m.qmp().execute('device_del', id=vcpus(m)[1])
+
+
+class NbdServer:
+    """Another device model that serves an image as the export "disk"."""
+
+    def __init__(self, machine):
+        image = machine.path('image')
+        with open(image, 'wb') as f:
+            f.truncate(3 << 20)
+        machine.start(xl_command(vnc='none', extra=(
+            '-blockdev', f'raw,node-name=disk,file.driver=file,'
+                         f'file.filename={image},read-only=on')))
+        self.path = machine.path('nbd')
+        q = machine.qmp()
+        q.execute('nbd-server-start', addr={'type': 'unix', 'data': {
+            'path': self.path}})
+        q.execute('block-export-add', type='nbd', id='e', **{
+            'node-name': 'disk', 'name': 'disk'})
+
+    def connect(self):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(self.path)
+        return sock
+
+
+@group(alone=False)
+@ours
+def launch_nbd_fd(b):
+    """A CD whose NBD connection xenopsd made and hands over."""
+    with b.machine(command=None) as server, b.machine(command=None) as m, \
+            b.machine(command=None) as last:
+        nbd = NbdServer(server)
+        m.start(xenopsd('compat'), preexec=confine)
+
+        def insert(name):
+            m.qmp().execute('blockdev-change-medium', device='ide1-cd1',
+                            filename=name, format='raw')
+
+        def inserted():
+            return {d['device']: d.get('inserted') for d in
+                    m.qmp().execute('query-block')}['ide1-cd1']
+        with b.report.case('a CD from nbd:fd:N:exportname=X', 'fails', m):
+            m.qmp().execute('cont')
+            before = descriptors(m)
+            for _ in range(3):
+                with nbd.connect() as sock:
+                    number = fdset(m, sock.fileno())
+                insert(f'nbd:fd:{number}:exportname=disk')
+                m.qmp().execute('remove-fd', **{'fdset-id': number})
+                expect(not m.qmp().execute('query-fdsets'),
+                       'the descriptor set stays')
+                size = inserted()['image']['virtual-size']
+                expect(size == 3 << 20, f'it has {size} bytes')
+                m.qmp().execute('eject', device='ide1-cd1', force=True)
+            expect(descriptors(m) == before, 'descriptors stay open')
+            expect(settle([m.pid], 2, 12), 'it is not idle')
+        with b.report.case('its server dies: the CD is ejected, other '
+                           'descriptors are left alone', 'fails', m):
+            other = NbdServer(last)
+            with other.connect() as sock:
+                number = fdset(m, sock.fileno())
+            insert(f'nbd:fd:{number}:exportname=disk')
+            m.qmp().execute('remove-fd', **{'fdset-id': number})
+            last.stop()
+            # Who gets the lowest number that is free, here a viewer, is not
+            # taken for the server.
+            viewer = m.view()
+            m.qmp().hmp('qemu-io ide1-cd1 "read 0 512"')
+            viewer.request(incremental=False)
+            viewer.update()
+            m.qmp().execute('eject', device='ide1-cd1', force=True)
+            viewer.request(incremental=False)
+            viewer.update()
+            viewer.close()
+        with nbd.connect() as sock, open('/dev/null', 'r+b') as null:
+            for what, name, parts in (
+                    ('an export that is not there',
+                     f'nbd:fd:{fdset(m, sock.fileno())}:exportname=none',
+                     ['not available']),
+                    ('a descriptor that is no socket',
+                     f'nbd:fd:{fdset(m, null.fileno())}:exportname=disk',
+                     ['no socket']),
+                    ('a set that is not there',
+                     'nbd:fd:999:exportname=disk', ['999']),
+                    ('no number', 'nbd:fd:x:exportname=disk',
+                     ['nbd:fd:x:exportname=disk', 'nbd:fd:N'])):
+                with b.report.case(f'nbd:fd with {what}: an error that says '
+                                   'so, and nothing stays open', 'either', m):
+                    before = descriptors(m)
+                    try:
+                        insert(name)
+                    except Failure as e:
+                        for part in parts:
+                            expect(part in str(e), f'no {part!r} in {e}')
+                    else:
+                        raise Failure('it was taken')
+                    expect(descriptors(m) == before, 'descriptors stay open')
