@@ -14,6 +14,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "gates.h"
+#include "launch.h"
 #include "options-glue.h"
 #include "pulsar-hooks.h"
 
@@ -255,6 +256,9 @@ bool pulsar_qemu_loadvm_section_start_full(const char *section, bool known)
         return true;
     }
     gate = known ? NULL : gate_of_section(section);
+    if (!known && !gate) {
+        pulsar_launch_place_device(section);
+    }
     if (!gate) {
         return false;
     }

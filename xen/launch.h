@@ -73,6 +73,16 @@ void pulsar_launch_cpu_init(void);
 void pulsar_launch_nbd_init(void);
 
 /**
+ * pulsar_launch_place_device: have a device where a saved guest had it
+ * @section: a section of a state that nothing here can read
+ *
+ * hw/pvdevice-slot.c. Moves a xen-pvdevice to the slot that @section names,
+ * in the place of an Ethernet card if need be; does nothing otherwise. Called
+ * in between sections, main loop thread, BQL held.
+ */
+void pulsar_launch_place_device(const char *section);
+
+/**
  * pulsar_pci_ids_init: let PCI devices be told their identity
  *
  * hw/pci-ids.c. Called before any device is created.

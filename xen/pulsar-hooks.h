@@ -797,7 +797,8 @@ void pulsar_qemu_loadvm_state(void);
  * @section: the name of the section that begins
  * @known: there is something here that can read it
  *
- * Called for each section before it is read, perhaps in a coroutine.
+ * Called for each section before it is read, perhaps in a coroutine. When
+ * nothing can read it, may move or remove devices; the caller looks again.
  *
  * Returns: true when the state must not be loaded; why has been reported.
  */

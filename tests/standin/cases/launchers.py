@@ -781,3 +781,59 @@ def launch_nbd_fd(b):
                     else:
                         raise Failure('it was taken')
                     expect(descriptors(m) == before, 'descriptors stay open')
+
+
+NICS = 'e1000,netdev=tapnet{},mac=72:11:a1:77:59:b{},addr={},rombar=0'
+
+
+def with_nics(slots, pvdevice):
+    """b-uefi with network cards in these slots and the PV device in one."""
+    def command(incoming=None):
+        made = xenopsd('uefi', incoming=incoming)
+
+        def words(machine):
+            args = made(machine)
+            first = next(i for i, a in enumerate(args)
+                         if a.startswith('xen-pvdevice')) - 1
+            args[first:first + 6] = [
+                '-device', f'xen-pvdevice,device-id=0xc000,addr={pvdevice}',
+                *(w for i, slot in enumerate(slots) for w in (
+                    '-device', NICS.format(i, i, slot),
+                    '-netdev', f'hubport,id=tapnet{i},hubid={i}'))]
+            return args
+        return words
+    return command
+
+
+@group(alone=False)
+@ours
+def launch_vifs(b):
+    """xenopsd gives the slots from 4 on to the network cards that the VM has
+    by then, and the next to the PV device."""
+    for what, before, after in (
+            ('plugged', ([4], 5), ([4, 5], 6)),
+            ('unplugged', ([4, 5], 6), ([4], 5))):
+        with b.machine(command=None) as m, \
+                b.report.case(f'saved and restored after a VIF was {what}: '
+                              'the PV device is where it was', 'fails', m):
+            m.start(with_nics(*before)())
+            m.qmp().execute('cont')
+            m.guest.outb(0x10, UNPLUG_LINUX, 2)
+            bdf, bar = before[1] << 3, 0xf1800000
+            m.guest.config_write(bdf, 0x14, bar)
+            m.guest.config_write(bdf, 4, 2, 2)
+            known = m.guest.config_read(bdf, 0)
+            path = save(m)
+            m.restart(b.binary, with_nics(*after)(incoming=path))
+            m.qmp().execute('cont')
+            expect(m.guest.config_read(bdf, 0) == known == 0xc0005853,
+                   f'{known:#x} is {m.guest.config_read(bdf, 0):#x} now')
+            expect(m.guest.config_read(bdf, 4, 2) & 2, 'it is switched off')
+            # Nothing was plugged that the guest should look for.
+            expect(not m.guest.inb(GPE0) & 2, 'an ACPI event')
+            there = slots(m)
+            other = {after[1]} - {before[1]} - set(after[0])
+            expect(before[1] in there and not there & other,
+                   f'slots {there}')
+            path = save(m)
+            m.restart(b.binary, with_nics(*before)(incoming=path))
