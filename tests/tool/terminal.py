@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A terminal for a program, and eyes for a test: tmux, private to it."""
 
+import contextlib
 import os
 import select
+import signal
 import subprocess
 import time
 
@@ -81,23 +83,37 @@ class Terminal:
         with open(self.status, encoding='ascii') as f:
             return int(f.read())
 
-    def pid_of(self, program):
-        """The process of that program in it."""
-        shell = int(self.tmux('display-message', '-p', '#{pane_pid}'))
+    def programs(self):
+        """(name, process) of all that the terminal's shell has started."""
+        shell = self.tmux('display-message', '-p', '#{pane_pid}',
+                          check=False).strip()
         for pid in os.listdir('/proc'):
-            try:
+            with contextlib.suppress(OSError):
                 with open(f'/proc/{pid}/stat', encoding='ascii',
                           errors='replace') as f:
                     name, rest = f.read().rsplit(')', 1)
-            except OSError:
-                continue
-            if int(rest.split()[1]) == shell and \
-               name.split('(', 1)[1] == program:
-                return int(pid)
+                if rest.split()[1] == shell:
+                    yield name.split('(', 1)[1], int(pid)
+
+    def pid_of(self, program):
+        """The process of that program in it."""
+        for name, pid in self.programs():
+            if name == program:
+                return pid
         raise Failure(f'{program} does not run')
 
     def close(self):
+        """Hangs up. A program whose leaks are being looked for then spins for
+        ever, as the hangup ends LeakSanitizer's helper; it is killed."""
+        left = []
+        for _, pid in self.programs():
+            with contextlib.suppress(OSError):
+                left.append(os.pidfd_open(pid))
         self.tmux('kill-server', check=False)
+        for process in left:
+            if not select.select([process], [], [], 5)[0]:
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+            os.close(process)
         os.close(self.output)
 
     def __enter__(self):
