@@ -55,13 +55,17 @@ static bool is_optical(const char *file)
            strtoul(type, NULL, 10) == TYPE_ROM;
 }
 
+static bool is_cd(ObjectClass *oc)
+{
+    return pulsar_gate_is(oc, "ide-cd") || pulsar_gate_is(oc, "scsi-cd");
+}
+
 static bool dvd_matches(const PulsarAsked *asked)
 {
     const char *drive = qdict_get_try_str(asked->device, "drive");
     QemuOpts *opts;
 
-    if (pulsar_gate_is(asked->oc, "ide-cd") ||
-        pulsar_gate_is(asked->oc, "scsi-cd")) {
+    if (is_cd(asked->oc)) {
         return true;
     }
     opts = drive ? qemu_opts_find(qemu_find_opts("drive"), drive) : NULL;
@@ -319,12 +323,6 @@ static void dvd_board(MachineState *machine)
 
 /* ---- while the guest runs ---------------------------------------------- */
 
-static bool is_cd(DeviceState *dev)
-{
-    return dev && (object_dynamic_cast(OBJECT(dev), "ide-cd") ||
-                   object_dynamic_cast(OBJECT(dev), "scsi-cd"));
-}
-
 /* The medium can go while the VM runs, the drive cannot. */
 static bool eject_all(char **ret_note, Error **errp)
 {
@@ -337,7 +335,7 @@ static bool eject_all(char **ret_note, Error **errp)
         const char *name = blk_name(blk);
         g_autofree char *path = NULL;
 
-        if (!is_cd(dev) || !blk_bs(blk)) {
+        if (!dev || !is_cd(object_get_class(OBJECT(dev))) || !blk_bs(blk)) {
             continue;
         }
         if (!*name) {

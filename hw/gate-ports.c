@@ -31,30 +31,17 @@ void pulsar_add_device_config(bool is_serial, bool is_parallel,
     }
 }
 
-static void tell_back_ends(PulsarBackEnds *ends, PulsarGate *gate)
+/* For the ports of both kinds, and for what is no port. */
+static void ports_back_ends(PulsarBackEnds *ends)
 {
     guint i;
 
     for (i = 0; ends_noted && i < ends_noted->len; i++) {
         const Ends *e = &g_array_index(ends_noted, Ends, i);
+        bool closed = e->gate && pulsar_gate_closed(e->gate->option);
 
-        if (e->gate == gate) {
-            pulsar_gate_back_end(ends, e->name,
-                                 gate && pulsar_gate_closed(gate->option) ?
-                                 gate : NULL);
-        }
+        pulsar_gate_back_end(ends, e->name, closed ? e->gate : NULL);
     }
-}
-
-static void serial_back_ends(PulsarBackEnds *ends)
-{
-    tell_back_ends(ends, NULL);
-    tell_back_ends(ends, &serial);
-}
-
-static void parallel_back_ends(PulsarBackEnds *ends)
-{
-    tell_back_ends(ends, &parallel);
 }
 
 static bool serial_matches(const PulsarAsked *asked)
@@ -110,14 +97,13 @@ static const char *const parallel_sections[] = { "parallel", NULL };
 static PulsarGate serial = {
     .option = PULSAR_OPTION_SERIAL,
     .matches = serial_matches,
-    .back_ends = serial_back_ends,
+    .back_ends = ports_back_ends,
     .sections = serial_sections,
 };
 
 static PulsarGate parallel = {
     .option = PULSAR_OPTION_PARALLEL,
     .matches = parallel_matches,
-    .back_ends = parallel_back_ends,
     .sections = parallel_sections,
 };
 

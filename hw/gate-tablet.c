@@ -245,11 +245,7 @@ static bool take_tablets(Error **errp)
             g_queue_push_tail(&tablets_away, g_steal_pointer(&device));
         }
     }
-    if (g_queue_is_empty(&tablets_away)) {
-        gate.altered = false;
-    } else {
-        gate.altered = true;
-    }
+    gate.altered = !g_queue_is_empty(&tablets_away);
     return true;
 }
 

@@ -774,18 +774,13 @@ static char *next_value(const PulsarOption *option, const char *value)
     return text;
 }
 
-/* Not the tablet: what was saved comes back with or without it, as it was. */
+/*
+ * Does it change hardware that a state cannot bring along? Not the tablet: it
+ * changes while a VM runs, and comes back or stays away as it was saved.
+ */
 static gboolean is_hardware(const PulsarOption *option)
 {
-    switch (option - pulsar_option_table) {
-    case PULSAR_OPTION_SERIAL:
-    case PULSAR_OPTION_PARALLEL:
-    case PULSAR_OPTION_USB:
-    case PULSAR_OPTION_DVD:
-        return TRUE;
-    default:
-        return FALSE;
-    }
+    return !option->running && !strcmp(option->value_default, "given");
 }
 
 /*

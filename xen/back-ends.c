@@ -106,17 +106,15 @@ void pulsar_gates_back_ends(void)
         .unused = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
         .used = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
     };
-    PulsarOptionId id;
+    PulsarGate *gate;
     guint i;
 
     qemu_opts_foreach(qemu_find_opts("device"), note_opts, &ends, NULL);
     for (i = 0; json_devices && i < json_devices->len; i++) {
         note_device(&ends, json_devices->pdata[i], true);
     }
-    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        const PulsarGate *gate = pulsar_gate_of(id);
-
-        if (gate && gate->back_ends) {
+    PULSAR_GATES_FOREACH(gate) {
+        if (gate->back_ends) {
             gate->back_ends(&ends);
         }
     }

@@ -41,12 +41,10 @@ static const char *hardware(const PulsarGate *gate)
 
 static bool state_needed(void *opaque)
 {
-    PulsarOptionId id;
+    PulsarGate *gate;
 
-    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        const PulsarGate *gate = pulsar_gate_of(id);
-
-        if (gate && gate->altered) {
+    PULSAR_GATES_FOREACH(gate) {
+        if (gate->altered) {
             return true;
         }
     }
@@ -61,19 +59,16 @@ static void add_item(GString *text, const char *name, const char *value)
 static int state_pre_save(void *opaque)
 {
     g_autoptr(GString) text = g_string_new(NULL);
-    PulsarOptionId id;
+    PulsarGate *gate;
 
-    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        const PulsarGate *gate = pulsar_gate_of(id);
-
-        if (gate && gate->altered) {
-            add_item(text, pulsar_option_table[id].name, hardware(gate));
+    PULSAR_GATES_FOREACH(gate) {
+        if (gate->altered) {
+            add_item(text, pulsar_option_table[gate->option].name,
+                     hardware(gate));
         }
     }
-    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        const PulsarGate *gate = pulsar_gate_of(id);
-
-        if (gate && gate->more && *gate->more()) {
+    PULSAR_GATES_FOREACH(gate) {
+        if (gate->more && *gate->more()) {
             add_item(text, gate->more_name, gate->more());
         }
     }
@@ -152,23 +147,21 @@ static const char *find_item(char **items, const char *name)
 static int compare(const char *saved)
 {
     g_auto(GStrv) items = g_strsplit(saved, ",", -1);
-    PulsarOptionId id;
+    PulsarGate *gate;
 
     checked = true;
-    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        const PulsarGate *gate = pulsar_gate_of(id);
-        const char *more = gate && gate->restored ?
+    PULSAR_GATES_FOREACH(gate) {
+        const char *more = gate->restored ?
                            find_item(items, gate->more_name) : NULL;
 
         if (more) {
             gate->restored(more);
         }
     }
-    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        const PulsarGate *gate = pulsar_gate_of(id);
+    PULSAR_GATES_FOREACH(gate) {
+        const char *name = pulsar_option_table[gate->option].name;
 
-        if (gate && is_refused(gate, find_item(items,
-                                               pulsar_option_table[id].name))) {
+        if (is_refused(gate, find_item(items, name))) {
             return -EINVAL;
         }
     }

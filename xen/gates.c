@@ -53,6 +53,16 @@ PulsarGate *pulsar_gate_of(PulsarOptionId id)
     return gates[id];
 }
 
+PulsarGate *pulsar_gate_next(const PulsarGate *gate)
+{
+    PulsarOptionId id = gate ? gate->option + 1 : 0;
+
+    while (id < PULSAR_OPTION__MAX && !gates[id]) {
+        id++;
+    }
+    return id < PULSAR_OPTION__MAX ? gates[id] : NULL;
+}
+
 char *pulsar_gate_why(PulsarOptionId id)
 {
     const PulsarOptions *o = pulsar_options();
@@ -103,12 +113,12 @@ ObjectClass *pulsar_gates_class(const char *driver)
 
 PulsarGate *pulsar_gates_closed_by(const PulsarAsked *asked)
 {
-    PulsarOptionId id;
+    PulsarGate *gate;
 
-    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        if (gates[id] && gates[id]->matches && pulsar_gate_closed(id) &&
-            gates[id]->matches(asked)) {
-            return gates[id];
+    PULSAR_GATES_FOREACH(gate) {
+        if (gate->matches && pulsar_gate_closed(gate->option) &&
+            gate->matches(asked)) {
+            return gate;
         }
     }
     return NULL;
@@ -132,19 +142,17 @@ static PulsarVerdict judge(const PulsarAsked *asked, PulsarGate **ret_gate,
 {
     PulsarGate *gate = pulsar_gates_closed_by(asked) ?:
                        need_left_out(asked->device);
-    PulsarVerdict verdict = PULSAR_VERDICT_MAKE;
-    PulsarOptionId id;
+    PulsarVerdict verdict;
 
     if (gate) {
         *ret_gate = gate;
         return PULSAR_VERDICT_LEAVE_OUT;
     }
-    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        if (gates[id] && gates[id]->judge) {
-            verdict = gates[id]->judge(asked, ret_device, errp);
-        }
+    PULSAR_GATES_FOREACH(gate) {
+        verdict = gate->judge ? gate->judge(asked, ret_device, errp) :
+                                PULSAR_VERDICT_MAKE;
         if (verdict != PULSAR_VERDICT_MAKE) {
-            *ret_gate = gates[id];
+            *ret_gate = gate;
             return verdict;
         }
     }
@@ -300,20 +308,19 @@ static void create_deferred(void)
 
 void pulsar_qemu_create_cli_devices(void)
 {
-    PulsarOptionId id;
+    PulsarGate *gate;
     Error *err = NULL;
 
-    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        if (gates[id] && gates[id]->before_deferred) {
-            gates[id]->before_deferred();
+    PULSAR_GATES_FOREACH(gate) {
+        if (gate->before_deferred) {
+            gate->before_deferred();
         }
     }
     create_deferred();
     cli_devices = false;
-    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        if (gates[id] && gates[id]->devices_made &&
-            !gates[id]->devices_made(&err)) {
-            g_autofree char *why = pulsar_gate_why(id);
+    PULSAR_GATES_FOREACH(gate) {
+        if (gate->devices_made && !gate->devices_made(&err)) {
+            g_autofree char *why = pulsar_gate_why(gate->option);
 
             error_reportf_err(err, "%s: ", why);
             exit(1);
@@ -324,27 +331,27 @@ void pulsar_qemu_create_cli_devices(void)
 
 /* ---- the board -------------------------------------------------------- */
 
-static bool changes_board(PulsarOptionId id)
+static bool changes_board(const PulsarGate *gate)
 {
-    return gates[id] && gates[id]->board &&
-           pulsar_gate_value(id) != PULSAR_VALUE_GIVEN;
+    return gate->board &&
+           pulsar_gate_value(gate->option) != PULSAR_VALUE_GIVEN;
 }
 
 static void gated_board_init(MachineState *machine)
 {
     MachineClass *mc = MACHINE_GET_CLASS(machine);
     BoardInit *init = g_hash_table_lookup(board_init, mc);
-    PulsarOptionId id;
+    PulsarGate *gate;
 
-    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        if (changes_board(id)) {
-            gates[id]->board(machine);
+    PULSAR_GATES_FOREACH(gate) {
+        if (changes_board(gate)) {
+            gate->board(machine);
         }
     }
     init(machine);
-    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        if (gates[id] && gates[id]->board_made) {
-            gates[id]->board_made(machine);
+    PULSAR_GATES_FOREACH(gate) {
+        if (gate->board_made) {
+            gate->board_made(machine);
         }
     }
 }
@@ -361,11 +368,11 @@ static void gate_board(ObjectClass *oc, void *opaque)
 
 void pulsar_gates_init(void)
 {
-    PulsarOptionId id;
+    PulsarGate *gate;
 
     pulsar_gates_back_ends();
-    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        if (changes_board(id)) {
+    PULSAR_GATES_FOREACH(gate) {
+        if (changes_board(gate)) {
             board_init = g_hash_table_new(NULL, NULL);
             object_class_foreach(gate_board, TYPE_MACHINE, false, NULL);
             break;
@@ -375,11 +382,11 @@ void pulsar_gates_init(void)
 
 void pulsar_gates_tell(const PulsarVm *vm)
 {
-    PulsarOptionId id;
+    PulsarGate *gate;
 
-    for (id = 0; id < PULSAR_OPTION__MAX; id++) {
-        if (gates[id] && gates[id]->told) {
-            gates[id]->told(vm);
+    PULSAR_GATES_FOREACH(gate) {
+        if (gate->told) {
+            gate->told(vm);
         }
     }
 }

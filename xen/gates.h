@@ -201,6 +201,14 @@ void pulsar_gate_register(PulsarGate *gate);
 /** pulsar_gate_of: the gate of an option, or NULL. */
 PulsarGate *pulsar_gate_of(PulsarOptionId id);
 
+/** pulsar_gate_next: the gate behind @gate, or the first for NULL; or NULL. */
+PulsarGate *pulsar_gate_next(const PulsarGate *gate);
+
+/** PULSAR_GATES_FOREACH: all gates, in the order of the options. */
+#define PULSAR_GATES_FOREACH(gate)                      \
+    for ((gate) = pulsar_gate_next(NULL); (gate);       \
+         (gate) = pulsar_gate_next(gate))
+
 /* ---- what gates call --------------------------------------------------- */
 
 /**
