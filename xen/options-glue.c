@@ -13,6 +13,7 @@
 #include "options-glue.h"
 #include "pulsar-dirs.h"
 #include "pulsar-hooks.h"
+#include "shared.h"
 
 #define CONF  PULSAR_SYSCONFDIR "/pulsar.conf"
 
@@ -128,6 +129,9 @@ void pulsar_options_resolve(void)
 
     get_options();
     pulsar_launch_init();
+    pulsar_shared_vcpus_init();
+    pulsar_shared_xenstore_init();
+    pulsar_shared_ide_init();
     if (xen_domid) {
         if (!pulsar_options_add_xenstore(options, xen_domid, &name, &uuid,
                                          &why)) {

@@ -678,12 +678,16 @@ bool pulsar_options_add_platform(PulsarOptions *o, const PulsarOption *opt,
     return true;
 }
 
-/* The whole file in @ret_text, or NULL there when it may be missing. */
+/*
+ * The whole file in @ret_text; NULL when it is empty, or may be missing and is.
+ * In small pieces: the C library keeps more in its heap, of all that comes
+ * later, when a large block has been freed.
+ */
 static bool read_conf(const char *path, const char *shown, bool must_exist,
                       char **ret_text, size_t *ret_len, char **ret_error)
 {
-    g_autofree char *text = g_malloc(PULSAR_OPTION_CONF_MAX + 1);
-    size_t len = 0;
+    g_autoptr(GByteArray) text = g_byte_array_new();
+    guint8 some[4096];
     struct stat st;
     ssize_t n;
     int fd;
@@ -704,22 +708,22 @@ static bool read_conf(const char *path, const char *shown, bool must_exist,
                     shown);
     }
     do {
-        n = read(fd, text + len, PULSAR_OPTION_CONF_MAX + 1 - len);
-        len += n > 0 ? n : 0;
-    } while ((n > 0 && len <= PULSAR_OPTION_CONF_MAX) ||
+        n = read(fd, some, sizeof(some));
+        g_byte_array_append(text, some, MAX(n, 0));
+    } while ((n > 0 && text->len <= PULSAR_OPTION_CONF_MAX) ||
              (n < 0 && errno == EINTR));
     if (n < 0) {
         fail(ret_error, "%s cannot be read: %s", shown, g_strerror(errno));
-    } else if (len > PULSAR_OPTION_CONF_MAX) {
+    } else if (text->len > PULSAR_OPTION_CONF_MAX) {
         fail(ret_error, "%s cannot be read: it is longer than %d bytes", shown,
              PULSAR_OPTION_CONF_MAX);
     }
     close(fd);
-    if (n < 0 || len > PULSAR_OPTION_CONF_MAX) {
+    if (n < 0 || text->len > PULSAR_OPTION_CONF_MAX) {
         return false;
     }
-    *ret_text = g_steal_pointer(&text);
-    *ret_len = len;
+    *ret_len = text->len;
+    *ret_text = (char *)g_byte_array_free(g_steal_pointer(&text), false);
     return true;
 }
 

@@ -584,6 +584,26 @@ def private_memory(pid, kinds='Clean|Dirty'):
             rf'^Private_(?:{kinds}):\s+(\d+) kB', f.read(), re.M))
 
 
+def memory_of(pid):
+    """KiB that were written to and are this process' own, by kind."""
+    kinds = dict.fromkeys(('heap', 'program', 'libraries', 'other'), 0)
+    with open(f'/proc/{pid}/smaps', encoding='utf-8') as f:
+        for line in f:
+            words = line.split()
+            if re.match(r'[0-9a-f]+-[0-9a-f]+ ', line):
+                name = os.path.basename(words[5]) if len(words) > 5 else ''
+                kind = ('heap' if name == '[heap]' else
+                        'program' if name.startswith('qemu-system') else
+                        'libraries' if '.so' in name else 'other')
+            elif words[0] == 'Anonymous:':
+                kinds[kind] += int(words[1])
+    return kinds
+
+
+def threads(pid):
+    return len(os.listdir(f'/proc/{pid}/task'))
+
+
 def cpu_seconds(pid):
     """Processor time of all threads that still are there."""
     total = 0

@@ -9,7 +9,7 @@ import time
 
 from spice import Channel, Spice
 from standin import (Count, Failure, Rfb, expect, private_memory, settle,
-                     xl_command)
+                     threads, xl_command)
 
 from . import group, ours
 from .gates import plugged
@@ -264,10 +264,6 @@ def back_by_mode(b):
 CELL, CELL_X, CELL_Y = 0xb8000 + (80 * 5 + 10) * 2, 10 * 9 + 4, 5 * 16 + 8
 
 
-def threads(m):
-    return len(os.listdir(f'/proc/{m.pid}/task'))
-
-
 @group(alone=False)
 def given_back(b):
     """What a viewer of a picture needs that the device model draws."""
@@ -279,12 +275,12 @@ def given_back(b):
                    'the character is not there')
             settle([m.pid], 4, 10)
             before = private_memory(m.pid, 'Dirty')
-            alone = threads(m)
+            alone = threads(m.pid)
             viewer = looking(m)
             with b.report.case(f'{vga}: a thread encodes pictures only once '
                                'there is a client', 'fails', m):
-                expect(threads(m) == alone + 1,
-                       f'{alone} threads before, {threads(m)} now')
+                expect(threads(m.pid) == alone + 1,
+                       f'{alone} threads before, {threads(m.pid)} now')
             viewer.close()
             settle([m.pid], 4, 10)
             with b.report.case(f'{vga}: when the viewer leaves, memory is '

@@ -13,7 +13,7 @@ import subprocess
 import time
 
 from standin import (HELPERS, Count, Failure, Qmp, Terminal, expect, settle,
-                     xl_command)
+                     threads, xl_command)
 
 from . import group, ours
 
@@ -649,13 +649,12 @@ def launch_vcpus(b):
                               'and the firmware is told', 'fails', m):
             m.start(xenopsd(profile), preexec=confine)
             m.qmp().execute('cont')
-            threads = len(os.listdir(f'/proc/{m.pid}/task'))
+            before = threads(m.pid)
             for devid in (3, 1):
                 m.qmp().execute('device_del', id=vcpus(m)[devid])
             expect(sorted(vcpus(m)) == [0, 2], f'there are {vcpus(m)}')
             expect(processors(m) == 0b0101, 'the firmware sees others')
-            expect(len(os.listdir(f'/proc/{m.pid}/task')) == threads - 2,
-                   'their threads are still there')
+            expect(threads(m.pid) == before, 'a thread stayed behind')
             for _ in range(3):
                 plug_vcpu(m, 3)
                 expect(processors(m) == 0b1101, 'the firmware sees none')

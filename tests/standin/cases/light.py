@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an idle device model costs: threads, and memory of its own."""
+
+from standin import (STOCK, Machine, expect, memory_of, settle, threads,
+                     xl_command)
+
+from . import group
+
+AHCI = ('-device', 'ahci,id=ahci0')
+
+
+def memory(machine):
+    settle([machine.pid], 1, 3)
+    return sum(memory_of(machine.pid).values())
+
+
+@group(alone=False)
+def light_threads(b):
+    """The main loop, RCU, the monitor's, one that reads xenstore."""
+    for vcpus in 1, 32:
+        with b.machine(vcpus=vcpus) as m, \
+                b.report.case(f'four threads with {vcpus} vCPUs', 'fails', m):
+            settle([m.pid], 1, 3)
+            expect(threads(m.pid) <= 4, f'there are {threads(m.pid)}')
+
+
+@group(alone=False)
+def light_memory(b):
+    with b.machine(vcpus=1) as m, b.machine(vcpus=32) as many, \
+            b.machine(xl_command(extra=AHCI), vcpus=1) as drives, \
+            Machine(b.world, STOCK, xl_command(), vcpus=1) as stock:
+        alone = memory(m)
+        with b.report.case('no more memory than stock', 'either', m):
+            b.report.say(f'{alone} KiB, stock {memory(stock)} KiB')
+            expect(alone <= memory(stock),
+                   f'{alone} KiB, stock {memory(stock)} KiB')
+        with b.report.case('32 vCPUs cost little above one', 'fails', many):
+            more = memory(many) - alone
+            b.report.say(f'{more} KiB for 31 vCPUs more')
+            expect(more < 600, f'{more} KiB more')
+        with b.report.case('places for drives cost little', 'fails', drives):
+            more = memory(drives) - alone
+            b.report.say(f'{more} KiB for an AHCI controller')
+            expect(more < 600, f'{more} KiB more')
