@@ -8,6 +8,10 @@
  * section "pulsar-gates" before all others, with the options that made the
  * difference. Without a difference there is no section, so that states go
  * from stock QEMU to here and back.
+ *
+ * Under xapi the section is always there, with an empty text if need be: by it
+ * Pulsar's qemu-wrapper tells such a state from one of xapi's own QEMU, which
+ * has to be restored by that (packaging/xapi/qemu-wrapper).
  */
 #include "qemu/osdep.h"
 #include "migration/vmstate.h"
@@ -48,7 +52,7 @@ static bool state_needed(void *opaque)
             return true;
         }
     }
-    return false;
+    return pulsar_launch_by_xapi();
 }
 
 static void add_item(GString *text, const char *name, const char *value)

@@ -51,10 +51,16 @@ void pulsar_launch_option(const char *option, const char *arg,
 }
 
 static bool trad_compat;
+static bool by_xapi;
 
 bool pulsar_launch_trad_compat(void)
 {
     return trad_compat;
+}
+
+bool pulsar_launch_by_xapi(void)
+{
+    return by_xapi;
 }
 
 /* ---- what follows -machine --------------------------------------------- */
@@ -81,6 +87,7 @@ static void set_ignored(Object *obj, Visitor *v, const char *name,
         return;
     }
     if (g_str_equal(name, "trad-compat")) {
+        by_xapi = true;
         trad_compat = pulsar_boolean(value) > 0;
         return;
     }

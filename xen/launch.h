@@ -33,6 +33,14 @@ PulsarVerdict pulsar_launch_device(const PulsarAsked *asked,
 bool pulsar_launch_trad_compat(void);
 
 /**
+ * pulsar_launch_by_xapi: whether it was started by xapi
+ *
+ * Returns: whether -machine trad_compat= was given at all: each generation of
+ * xapi's qemu-wrapper writes it, nobody else does.
+ */
+bool pulsar_launch_by_xapi(void);
+
+/**
  * pulsar_launch_close_drive: drop a drive that no device has any more
  * @blk: the drive; nothing happens to one that no -drive has named
  *
