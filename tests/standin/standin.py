@@ -137,13 +137,15 @@ class Xenstore:
         self._ask(self.WATCH, f'{path}\0{token}\0'.encode())
 
     def wait_value(self, path, value, process=None, timeout=TIMEOUT):
-        """Wait until a node has a value, or the process ends (False)."""
+        """Wait until a node has a value, or any for None, or the process ends
+        (False)."""
         end = time.monotonic() + timeout
         self.watch(path)
         pidfd = os.pidfd_open(process.pid) if process else -1
         fds = [self.sock] + ([pidfd] if process else [])
         try:
-            while self.read(path) != value:
+            while (self.read(path) is None if value is None
+                   else self.read(path) != value):
                 while not self.events:
                     ready, _, _ = select.select(
                         fds, [], [], max(0, end - time.monotonic()))
