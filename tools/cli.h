@@ -114,6 +114,7 @@ extern const CliCommand cmd_doctor;
 extern const CliCommand cmd_show;
 extern const CliCommand cmd_set;
 extern const CliCommand cmd_unset;
+extern const CliCommand cmd_adopt;
 extern const CliCommand cmd_clean;
 extern const CliCommand cmd_rrd;
 

@@ -14,7 +14,7 @@
 
 static const CliCommand *const commands[] = {
     &cmd_top, &cmd_table, &cmd_doctor, &cmd_show, &cmd_set, &cmd_unset,
-    &cmd_clean, &cmd_rrd,
+    &cmd_adopt, &cmd_clean, &cmd_rrd,
 };
 
 static const CliOption main_options[] = {

@@ -14,6 +14,7 @@
 
 #include "cli.h"
 #include "lookup.h"
+#include "platform.h"
 #include "qmp.h"
 #include "settings.h"
 #include "text.h"
@@ -371,183 +372,33 @@ static gboolean run_conf(const Request *r, GError **errp)
 
 /* ---- xapi: the platform map ------------------------------------------ */
 
-static gboolean xapi_is_called(const XapiVm *vm, const char *what)
-{
-    g_autofree char *clean = text_clean(what);
-
-    return !strcmp(vm->name, clean) || !g_ascii_strcasecmp(vm->uuid, clean);
-}
-
-/* By which name xapi knows what runs as a domain; @typed if it is none. */
-static char *xapi_name(GPtrArray *all, const char *typed)
-{
-    g_autoptr(VmPage) page = NULL;
-    guint i;
-
-    for (i = 0; i < all->len; i++) {
-        if (xapi_is_called(all->pdata[i], typed)) {
-            return g_strdup(typed);
-        }
-    }
-    page = lookup_page(typed, NULL);
-    return g_strdup(page && page->sure && *page->uuid ? page->uuid : typed);
-}
-
-/* The VMs that are meant; what is meant and does not fit is an error. */
-static gboolean xapi_choose(const Request *r, GPtrArray *all,
-                            GPtrArray *chosen, GError **errp)
-{
-    guint i, k, found;
-
-    for (k = 0; k < r->vms->len; k++) {
-        g_autofree char *shown = text_shown(r->vms->pdata[k]);
-        g_autofree char *name = xapi_name(all, r->vms->pdata[k]);
-
-        found = 0;
-        for (i = 0; i < all->len; i++) {
-            XapiVm *vm = all->pdata[i];
-
-            if (!xapi_is_called(vm, name)) {
-                continue;
-            }
-            if (vm->unfit) {
-                return usage(errp, "'%s' is %s and takes no options", shown,
-                             vm->unfit);
-            }
-            g_ptr_array_add(chosen, vm);
-            found++;
-        }
-        if (found != 1) {
-            g_set_error(errp, CLI_ERROR, CLI_NO_SUCH_VM,
-                        found ? "xapi knows more than one VM '%s', give the "
-                        "UUID; nothing was changed" : "xapi knows no VM '%s'; "
-                        "nothing was changed", shown);
-            return FALSE;
-        }
-    }
-    for (i = 0; opt.all && i < all->len; i++) {
-        XapiVm *vm = all->pdata[i];
-        g_autofree char *shown = text_shown(vm->name);
-
-        if (vm->unfit) {
-            printf("skipped %s (%s): it is %s\n", shown, vm->uuid, vm->unfit);
-        } else {
-            g_ptr_array_add(chosen, vm);
-        }
-    }
-    return TRUE;
-}
-
-/*
- * What is done to a VM's platform map. What a key was before the first
- * 'pulsar set' is kept beside it, in other-config, and 'pulsar unset' puts it
- * back.
- */
-#define WAS       "pulsar-was-"
-#define WAS_NONE  "unset"
-
 typedef struct Change {
-    const XapiVm *vm;
-    GPtrArray *put;         /* arguments of vm-param-set, char * */
-    GPtrArray *removed;     /* pairs of a map's and a key's name, char * */
+    PlatformChange map;
     GString *kept;          /* what was left alone */
     guint kept_options;     /* … a bit for each PulsarOptionId */
 } Change;
 
 static void change_init(Change *c, const XapiVm *vm)
 {
-    c->vm = vm;
-    c->put = g_ptr_array_new_with_free_func(g_free);
-    c->removed = g_ptr_array_new_with_free_func(g_free);
+    platform_init(&c->map, vm);
     c->kept = g_string_new(NULL);
     c->kept_options = 0;
-    g_ptr_array_add(c->put, g_strdup("vm-param-set"));
-    g_ptr_array_add(c->put, g_strdup_printf("uuid=%s", vm->uuid));
 }
 
 static void change_clear(Change *c)
 {
-    g_ptr_array_unref(c->put);
-    g_ptr_array_unref(c->removed);
+    platform_clear(&c->map);
     g_string_free(c->kept, TRUE);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Change, change_clear)
-
-static void change_remove(Change *c, const char *map, const char *key)
-{
-    /* xe takes it for an error when the key is not there. */
-    if (g_hash_table_contains(strcmp(map, "platform") ? c->vm->other
-                              : c->vm->platform, key)) {
-        g_ptr_array_add(c->removed, g_strdup(map));
-        g_ptr_array_add(c->removed, g_strdup(key));
-    }
-}
-
-/* To @value, or away with it for NULL. */
-static void change_put(Change *c, const char *key, const char *value)
-{
-    const char *old = g_hash_table_lookup(c->vm->platform, key);
-    g_autofree char *was = g_strconcat(WAS, key, NULL);
-
-    if (!g_strcmp0(old, value)) {
-        return;
-    }
-    if (!g_hash_table_contains(c->vm->other, was)) {
-        g_ptr_array_add(c->put, g_strdup_printf("other-config:%s=%s", was,
-                                                old ? old : WAS_NONE));
-    }
-    if (value) {
-        g_ptr_array_add(c->put, g_strdup_printf("platform:%s=%s", key, value));
-    } else {
-        change_remove(c, "platform", key);
-    }
-}
-
-static void change_undo(Change *c, const char *key)
-{
-    g_autofree char *was = g_strconcat(WAS, key, NULL);
-    const char *value = g_hash_table_lookup(c->vm->other, was);
-
-    if (value && strcmp(value, WAS_NONE)) {
-        g_ptr_array_add(c->put, g_strdup_printf("platform:%s=%s", key, value));
-    } else {
-        change_remove(c, "platform", key);
-    }
-    change_remove(c, "other-config", was);
-}
 
 /* A port that somebody has connected to something ("tcp:HOST:PORT"). */
 static gboolean is_connected(const Change *c, const PulsarOption *option)
 {
     const char *value = option->platform_own
-        ? g_hash_table_lookup(c->vm->platform, option->platform_key) : NULL;
+        ? g_hash_table_lookup(c->map.vm->platform, option->platform_key) : NULL;
 
     return value && strchr(value, ':');
-}
-
-static gboolean change_run(const Change *c, GError **errp)
-{
-    g_autofree char *uuid = g_strdup_printf("uuid=%s", c->vm->uuid);
-    guint i;
-
-    if (c->put->len > 2) {
-        g_ptr_array_add(c->put, NULL);
-        if (!xapi_run((const char *const *)c->put->pdata, NULL, errp)) {
-            return FALSE;
-        }
-    }
-    for (i = 0; i < c->removed->len; i += 2) {
-        g_autofree char *map = g_strdup_printf(
-            "param-name=%s", (char *)c->removed->pdata[i]);
-        g_autofree char *key = g_strdup_printf(
-            "param-key=%s", (char *)c->removed->pdata[i + 1]);
-        const char *args[] = { "vm-param-remove", uuid, map, key, NULL };
-
-        if (!xapi_run(args, NULL, errp)) {
-            return FALSE;
-        }
-    }
-    return TRUE;
 }
 
 /* Is it a value that xapi would not leave as it is? */
@@ -563,23 +414,23 @@ static void change_set(Change *c, const PulsarOption *option,
 
     if (option->platform_own && !g_ascii_strcasecmp(value, "given")) {
         /* What is given is what xapi has without the key. */
-        change_put(c, key, NULL);
+        platform_put(&c->map, key, NULL);
     } else if (option->platform_word) {
         gboolean word = needs_word(option, value);
 
         /* With a word xapi still has to ask for the device. */
-        change_put(c, key, word || pulsar_boolean(value) ? "true" : "false");
-        change_put(c, option->platform_word, word ? value : NULL);
+        platform_put(&c->map, key, word || pulsar_boolean(value) ? "true" : "false");
+        platform_put(&c->map, option->platform_word, word ? value : NULL);
     } else {
-        change_put(c, key, value);
+        platform_put(&c->map, key, value);
     }
 }
 
 static void change_unset(Change *c, const PulsarOption *option)
 {
-    change_undo(c, option->platform_key);
+    platform_undo(&c->map, option->platform_key);
     if (option->platform_word) {
-        change_undo(c, option->platform_word);
+        platform_undo(&c->map, option->platform_word);
     }
 }
 
@@ -588,14 +439,13 @@ static void change_keep(Change *c, const PulsarOption *option,
                         const char *value)
 {
     const char *key = option->platform_key;
-    g_autofree char *was = g_strconcat(WAS, key, NULL);
 
-    change_remove(c, "other-config", was);
+    platform_forget(&c->map, key);
     c->kept_options |= 1u << (option - pulsar_option_table);
     if (value && g_ascii_strcasecmp(value, "given")) {
         g_string_append_printf(c->kept, "%splatform:%s=%s",
                                c->kept->len ? " and " : "", key,
-                               (char *)g_hash_table_lookup(c->vm->platform,
+                               (char *)g_hash_table_lookup(c->map.vm->platform,
                                                            key));
     }
 }
@@ -655,7 +505,8 @@ static gboolean run_xapi(const Request *r, GError **errp)
     g_autoptr(GPtrArray) all = NULL;
     guint i, failed = 0;
 
-    if (!xapi_list(&all, errp) || !xapi_choose(r, all, chosen, errp)) {
+    if (!xapi_list(&all, errp) || !platform_choose(
+            r->vms, opt.all, all, "takes no options", chosen, errp)) {
         return FALSE;
     }
     for (i = 0; i < chosen->len; i++) {
@@ -676,7 +527,7 @@ static gboolean run_xapi(const Request *r, GError **errp)
             /* For all VMs means for all that it fits. */
             failed += !opt.all;
         }
-        if (opt.dry_run || change_run(&c, &err)) {
+        if (opt.dry_run || platform_run(&c.map, &err)) {
             say(r, c.kept_options, whom, "");
         } else {
             g_autofree char *why = text_shown(err->message);

@@ -86,6 +86,8 @@ static void free_vm(gpointer data)
 
     g_free(vm->uuid);
     g_free(vm->name);
+    g_free(vm->power);
+    g_free(vm->vgpu);
     g_hash_table_unref(vm->platform);
     g_hash_table_unref(vm->other);
     g_free(vm);
@@ -113,42 +115,17 @@ static void parse_map(GHashTable *ret, const char *map)
 }
 
 /*
- * One field of a record, "  name-label ( RW): web". What is a VM at all, and
- * what keeps options from it, is for xapi to say.
+ * The records that a command of xe prints, "  name-label ( RW): web" a field;
+ * the first of each is its uuid. Returns a map of names to values for each.
  */
-static void parse_field(XapiVm *vm, const char *key, const char *value)
+static gboolean xapi_records(const char *const *args, GPtrArray **ret,
+                             GError **errp)
 {
-    if (!strcmp(key, "uuid")) {
-        g_free(vm->uuid);
-        vm->uuid = g_strdup(value);
-    } else if (!strcmp(key, "name-label")) {
-        g_free(vm->name);
-        vm->name = text_clean(value);
-    } else if (!strcmp(key, "platform")) {
-        parse_map(vm->platform, value);
-    } else if (!strcmp(key, "other-config")) {
-        parse_map(vm->other, value);
-    } else if (!strcmp(key, "is-control-domain") && !strcmp(value, "true")) {
-        vm->unfit = "a control domain";
-    } else if (!strcmp(key, "is-a-snapshot") && !strcmp(value, "true")) {
-        vm->unfit = "a snapshot";
-    } else if (!strcmp(key, "is-a-template") && !strcmp(value, "true")) {
-        vm->unfit = vm->unfit ? vm->unfit : "a template";
-    } else if (!strcmp(key, "HVM-boot-policy") && !*value) {
-        vm->unfit = vm->unfit ? vm->unfit : "not an HVM guest";
-    }
-}
-
-gboolean xapi_list(GPtrArray **ret, GError **errp)
-{
-    static const char *const args[] = {
-        "vm-list", "params=uuid,name-label,is-control-domain,is-a-template,"
-        "is-a-snapshot,HVM-boot-policy,platform,other-config", NULL
-    };
-    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(free_vm);
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(
+        (GDestroyNotify)g_hash_table_unref);
     g_autofree char *out = NULL;
     g_auto(GStrv) lines = NULL;
-    XapiVm *vm = NULL;
+    GHashTable *record = NULL;
     char **line;
 
     if (!xapi_run(args, &out, errp)) {
@@ -159,24 +136,144 @@ gboolean xapi_list(GPtrArray **ret, GError **errp)
         char *bracket = strchr(*line, '(');
         char *close = bracket ? strchr(bracket, ')') : NULL;
         char *colon = close ? strchr(close, ':') : NULL;
-        char *key, *value;
+        char *key;
 
         if (!colon) {
             continue;
         }
         *bracket = 0;
         key = g_strstrip(*line);
-        value = g_strstrip(colon + 1);
-        if (!strcmp(key, "uuid")) { /* the first of each record */
-            vm = g_new0(XapiVm, 1);
-            vm->name = g_strdup("");
-            vm->platform = new_map();
-            vm->other = new_map();
-            g_ptr_array_add(list, vm);
+        if (!strcmp(key, "uuid")) {
+            record = new_map();
+            g_ptr_array_add(list, record);
         }
-        if (vm) {
-            parse_field(vm, key, value);
+        if (record) {
+            g_hash_table_insert(record, g_strdup(key),
+                                g_strdup(g_strstrip(colon + 1)));
         }
+    }
+    *ret = g_steal_pointer(&list);
+    return TRUE;
+}
+
+static const char *field(GHashTable *record, const char *key)
+{
+    const char *value = g_hash_table_lookup(record, key);
+
+    return value ? value : "";
+}
+
+/* What is a VM at all, and what keeps options from it, xapi has to say. */
+static const char *unfit(GHashTable *record)
+{
+    if (!strcmp(field(record, "is-control-domain"), "true")) {
+        return "a control domain";
+    }
+    if (!strcmp(field(record, "is-a-snapshot"), "true")) {
+        return "a snapshot";
+    }
+    if (!strcmp(field(record, "is-a-template"), "true")) {
+        return "a template";
+    }
+    return *field(record, "HVM-boot-policy") ? NULL : "not an HVM guest";
+}
+
+gboolean xapi_list(GPtrArray **ret, GError **errp)
+{
+    static const char *const args[] = {
+        "vm-list", "params=uuid,name-label,power-state,is-control-domain,"
+        "is-a-template,is-a-snapshot,HVM-boot-policy,platform,other-config",
+        NULL
+    };
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(free_vm);
+    g_autoptr(GPtrArray) records = NULL;
+    guint i;
+
+    if (!xapi_records(args, &records, errp)) {
+        return FALSE;
+    }
+    for (i = 0; i < records->len; i++) {
+        GHashTable *record = records->pdata[i];
+        XapiVm *vm = g_new0(XapiVm, 1);
+
+        vm->uuid = g_strdup(field(record, "uuid"));
+        vm->name = text_clean(field(record, "name-label"));
+        vm->power = g_strdup(field(record, "power-state"));
+        vm->unfit = unfit(record);
+        vm->platform = new_map();
+        parse_map(vm->platform, field(record, "platform"));
+        vm->other = new_map();
+        parse_map(vm->other, field(record, "other-config"));
+        g_ptr_array_add(list, vm);
+    }
+    *ret = g_steal_pointer(&list);
+    return TRUE;
+}
+
+gboolean xapi_find_vgpus(GPtrArray *vms, GError **errp)
+{
+    static const char *const args[] = {
+        "vgpu-list", "params=uuid,vm-uuid,type-model-name", NULL
+    };
+    g_autoptr(GPtrArray) records = NULL;
+    guint i, k;
+
+    if (!xapi_records(args, &records, errp)) {
+        return FALSE;
+    }
+    for (i = 0; i < records->len; i++) {
+        const char *model = field(records->pdata[i], "type-model-name");
+
+        /* A whole card is a PCI device like others. */
+        for (k = 0; strcmp(model, "passthrough") && k < vms->len; k++) {
+            XapiVm *vm = vms->pdata[k];
+
+            if (!strcmp(vm->uuid, field(records->pdata[i], "vm-uuid"))) {
+                g_free(vm->vgpu);
+                vm->vgpu = text_clean(model);
+            }
+        }
+    }
+    return TRUE;
+}
+
+static void free_host(gpointer data)
+{
+    XapiHost *host = data;
+
+    g_free(host->name);
+    g_free(host->lacks);
+    g_free(host);
+}
+
+gboolean xapi_hosts(GPtrArray **ret, GError **errp)
+{
+    static const char *const args[] = {
+        "host-list", "params=uuid,name-label", NULL
+    };
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(free_host);
+    g_autoptr(GPtrArray) records = NULL;
+    guint i;
+
+    if (!xapi_records(args, &records, errp)) {
+        return FALSE;
+    }
+    for (i = 0; i < records->len; i++) {
+        g_autofree char *uuid = g_strdup_printf(
+            "host-uuid=%s", field(records->pdata[i], "uuid"));
+        const char *ask[] = { "host-call-plugin", uuid, "plugin=pulsar",
+                              "fn=status", NULL };
+        g_autofree char *answer = NULL;
+        g_autoptr(GError) err = NULL;
+        XapiHost *host = g_new0(XapiHost, 1);
+
+        host->name = text_clean(field(records->pdata[i], "name-label"));
+        if (!xapi_run(ask, &answer, &err)) {
+            host->lacks = g_strdup(err->message);
+        } else if (strcmp(g_strstrip(answer), "ready")) {
+            host->lacks = text_clean(answer);
+        }
+        g_ptr_array_add(list, host);
     }
     *ret = g_steal_pointer(&list);
     return TRUE;

@@ -24,6 +24,9 @@ char *toolstack_quote(const char *word);
 typedef struct XapiVm {
     char *uuid;
     char *name;             /* clean */
+    char *power;            /* "running", "halted", "suspended", "paused" */
+    char *vgpu;             /* model of its vGPU, clean, or NULL; only after
+                               xapi_find_vgpus() */
     const char *unfit;      /* why options do not apply to it, or NULL */
     GHashTable *platform;   /* its platform map, key -> value */
     GHashTable *other;      /* the same of other-config */
@@ -34,6 +37,24 @@ typedef struct XapiVm {
  * @ret: XapiVm
  */
 gboolean xapi_list(GPtrArray **ret, GError **errp);
+
+/**
+ * xapi_find_vgpus: which VMs have a vGPU
+ * @vms: XapiVm; their field vgpu is filled in
+ */
+gboolean xapi_find_vgpus(GPtrArray *vms, GError **errp);
+
+/** struct XapiHost: a host of the pool */
+typedef struct XapiHost {
+    char *name;             /* clean */
+    char *lacks;            /* why it cannot start Pulsar, clean, or NULL */
+} XapiHost;
+
+/**
+ * xapi_hosts: the hosts of the pool, each asked by xapi's plugin "pulsar"
+ * @ret: XapiHost
+ */
+gboolean xapi_hosts(GPtrArray **ret, GError **errp);
 
 /** enum XapiHands: does a key of the platform map reach the device model? */
 typedef enum XapiHands {

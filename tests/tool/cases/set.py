@@ -251,6 +251,27 @@ if sys.argv[1] == 'pool-list':
     print('restrictions ( RO)    : restrict_vlan: false; ' + vms['u-0'].get(
         'restrictions', 'platform_filter: false') + '; restrict_ha: true\n\n')
     sys.exit()
+hosts = vms['u-0'].get('hosts', {})
+if sys.argv[1] == 'host-list':
+    for name in hosts:
+        print(f'uuid ( RO)                : h-{name}')
+        print(f'          name-label ( RW): {name}\n\n')
+    sys.exit()
+if sys.argv[1] == 'host-call-plugin':
+    if (args['plugin'], args['fn']) != ('pulsar', 'status'):
+        sys.exit('The requested plugin could not be found.')
+    answer = hosts[args['host-uuid'].removeprefix('h-')]
+    if answer is None:
+        sys.exit('The requested plugin could not be found.\nname: pulsar')
+    print(answer)
+    sys.exit()
+if sys.argv[1] == 'vgpu-list':
+    for uuid, vm in vms.items():
+        for model in vm.get('vgpus', ()):
+            print(f'uuid ( RO)               : g-{uuid}')
+            print(f'            vm-uuid ( RO): {uuid}')
+            print(f'    type-model-name ( RO): {model}\n\n')
+    sys.exit()
 vm = vms[args['uuid']]
 if vm.get('refuses'):
     sys.exit('Your current role is not authorized to perform this action.')
