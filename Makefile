@@ -24,8 +24,8 @@ TESTS := check $(addprefix check-,$(SUITES))
 # What configures by itself in a fresh clone; two of the suites need nothing.
 FRESH := $(filter-out check-scripts check-patches,$(TESTS)) demo bench torture
 
-.PHONY: all stock tool install dist clean distclean refresh quilt gdb help
-.PHONY: $(TESTS) check-fresh demo bench torture FORCE
+.PHONY: all stock tool install install-xapi dist clean distclean refresh quilt gdb help
+.PHONY: $(TESTS) check-fresh check-xapi demo bench torture FORCE
 
 all: $(B)/qemu-system-i386 tool
 
@@ -40,7 +40,7 @@ $(FRESH):
 	$(Q)$(MAKE) --no-print-directory $@
 endif
 
-$(B)/qemu-system-i386 stock tool install gdb:
+$(B)/qemu-system-i386 stock tool install install-xapi check-xapi gdb:
 	@echo 'make: nothing is configured in $(B); run ./configure first' >&2
 	@exit 1
 
@@ -128,6 +128,8 @@ D := $(DESTDIR)
 install: all
 	$(Q)install -D -m 755 $(B)/qemu-system-i386 \
 	    $(D)$(libexecdir)/pulsar/qemu-system-i386
+	$(Q)install -m 755 packaging/xapi/qemu-wrapper \
+	    $(D)$(libexecdir)/pulsar/qemu-wrapper
 	$(Q)install -d $(D)$(datadir)/pulsar/keymaps
 	$(Q)install -m 644 $(KEYMAPS) $(D)$(datadir)/pulsar/keymaps
 ifneq ($(TOOL_SOURCES),)
@@ -145,6 +147,20 @@ endif
 	    install -D -m 644 $$file "$$to" && \
 	    sed -i 's|/run/pulsar|$(or $(runstatedir),/run)/pulsar|g' "$$to" || exit 1; \
 	done
+
+# On a host of xapi: what has xenopsd run our wrapper, what tells the pool that
+# it does, and the history of wakes. The folders are xapi's.
+XENOPSD_CONF := $(D)/etc/xenopsd.conf.d/pulsar.conf
+XAPI_PLUGIN := $(D)/etc/xapi.d/plugins/pulsar
+RRD_UNIT := $(D)$(prefix)/lib/systemd/system/pulsar-rrd.service
+
+install-xapi: install
+	$(Q)install -D -m 755 packaging/xapi/plugin $(XAPI_PLUGIN)
+	$(Q)install -D -m 644 packaging/systemd/pulsar-rrd.service $(RRD_UNIT)
+	$(Q)install -D -m 644 packaging/xapi/pulsar.conf $(XENOPSD_CONF)
+	$(Q)sed -i -e 's|@libexecdir@|$(libexecdir)|' \
+	    -e 's|/usr/bin/pulsar|$(bindir)/pulsar|' \
+	    $(XAPI_PLUGIN) $(RRD_UNIT) $(XENOPSD_CONF)
 
 # The tests, their packages first.
 check check-devices check-standin check-torture check-xenhost: all stock
@@ -191,6 +207,12 @@ torture: all stock $(B)/asan/qemu-system-i386
 	    TORTURE_MINUTES=$(or $(MINUTES),20) tests/run torture
 	$(Q)FUZZ_SECONDS=$$(($(or $(MINUTES),20) * 5)) tests/run fuzz
 
+# With xapi's own wrapper, which is no part of this: XEN_API names a checkout
+# of xen-api.
+check-xapi: $(if $(XEN_API),all)
+	$(Q)$(if $(XEN_API),build-aux/need-packages check tool)
+	$(Q)tests/xapi/check $(XEN_API) $(XEN_API_OLD)
+
 gdb:
 	$(Q)build-aux/attach-gdb $(if $(PID),--pid=$(PID)) $(DOMID)
 
@@ -232,6 +254,8 @@ help:
 #:   make              build/qemu-system-i386, the device model, and
 #:                     build/pulsar, the command (V=1 shows each command)
 #:   make install      put them in place (DESTDIR=, prefix by ./configure)
+#:   make install-xapi the same on a host of xapi, which then runs Pulsar for the
+#:                     VMs that are adopted
 #:   make stock        build/stock/qemu-system-i386: the same source unpatched
 #:   make bench        figures beside that stock build's
 #:   make refresh      write the patches anew against the configured source
@@ -248,5 +272,7 @@ help:
 #:                     unit, fuzz, tool, devices, standin, torture, xenhost
 #:   make check-fresh  README's commands in a clean Debian made for it, as root
 #:                     (SUITE=trixie; TARGET=check; default bookworm, demo check)
+#:   make check-xapi   start VMs by xapi's own wrapper (XEN_API=DIR: a checkout of
+#:                     xen-api; XEN_API_OLD=DIR: another, older one)
 #:   make torture      faults, kills, changed states and random accesses under
 #:                     ASAN and UBSAN, with figures (MINUTES=20)

@@ -348,6 +348,9 @@ def test_install(box):
     box.write('docs/man/pulsar.1', '.TH x\nIt is in /run/pulsar.\n')
     box.write('tools/completion/pulsar', '')
     box.write('packaging/tmpfiles.d/pulsar.conf', 'd /run/pulsar 0755 - -\n')
+    for name in ('xapi/qemu-wrapper', 'xapi/plugin', 'xapi/pulsar.conf',
+                 'systemd/pulsar-rrd.service'):
+        box.copy('packaging/' + name)
     box.configure('--prefix=/usr', '--libexecdir=/usr/lib/x',
                   '--runstatedir=/srv/run').fine()
     dest = os.path.join(box.top, 'dest')
@@ -356,6 +359,7 @@ def test_install(box):
                    for where, _, names in os.walk(dest) for name in names)
     assert found == ['usr/bin/pulsar', 'usr/lib/tmpfiles.d/pulsar.conf',
                      'usr/lib/x/pulsar/qemu-system-i386',
+                     'usr/lib/x/pulsar/qemu-wrapper',
                      'usr/share/bash-completion/completions/pulsar',
                      'usr/share/man/man1/pulsar.1',
                      'usr/share/pulsar/keymaps/en-us'], found
@@ -365,6 +369,18 @@ def test_install(box):
     assert page == '.TH x\nIt is in /srv/run/pulsar.\n', page
     folder = box.read(os.path.join(dest, 'usr/lib/tmpfiles.d/pulsar.conf'))
     assert folder == 'd /srv/run/pulsar 0755 - -\n', folder
+    box.make('install-xapi', f'DESTDIR={dest}').fine()
+    for path, line in (
+            ('etc/xenopsd.conf.d/pulsar.conf',
+             'upstream-compat-qemu-dm-wrapper=/usr/lib/x/pulsar/qemu-wrapper'),
+            ('etc/xapi.d/plugins/pulsar',
+             "WRAPPER = '/usr/lib/x/pulsar/qemu-wrapper'"),
+            ('usr/lib/systemd/system/pulsar-rrd.service',
+             'ExecStart=/usr/bin/pulsar rrd')):
+        lines = box.read(os.path.join(dest, path)).splitlines()
+        assert line in lines, f'{line!r} is not in {path}'
+    for path in 'lib/x/pulsar/qemu-wrapper', '../etc/xapi.d/plugins/pulsar':
+        assert os.access(os.path.join(dest, 'usr', path), os.X_OK), path
 
 
 DIRS = '''#include <stdio.h>
