@@ -13,6 +13,7 @@
 #ifndef PULSAR_HOOKS_H
 #define PULSAR_HOOKS_H
 
+#include "exec/hwaddr.h"
 #include "monitor/monitor.h"
 #include "qemu/timer.h"
 
@@ -21,6 +22,7 @@ struct Chardev;
 struct DisplayChangeListener;
 struct QIOChannel;
 struct EHCIState;
+struct MemoryRegion;
 struct PCIDevice;
 struct SpiceChannelEventInfo;
 struct UHCIState;
@@ -299,6 +301,40 @@ bool pulsar_qmp_xen_save_devices_state(Error **errp);
  * read as those of -device are.
  */
 bool pulsar_qmp_device_add(const QDict *device);
+
+/**
+ * pulsar_qemu_ram_ptr_length: from qemu_ram_ptr_length() (system/physmem.c)
+ * @mr: guest memory, or what the guest has granted
+ * @addr: a guest's address in it; it decides
+ * @len: how many bytes are wanted from there, 0 for a few; ends with @mr
+ * @size: @len; may be lowered to what can be had in one piece. NULL: @len is 0
+ * @block: where @mr begins
+ * @lock: keep it mapped until it is given back
+ * @is_write: whether it will be written
+ *
+ * Called in place of xen_map_cache(): maps memory, and stands in for what
+ * cannot be mapped because the guest has no memory there. Any thread, in an
+ * RCU critical section.
+ *
+ * Returns: where the bytes are; NULL with @lock when there are none.
+ */
+void *pulsar_qemu_ram_ptr_length(struct MemoryRegion *mr, hwaddr addr,
+                                 hwaddr len, hwaddr *size, hwaddr block,
+                                 bool lock, bool is_write);
+
+/**
+ * pulsar_address_space_map: from address_space_map() (system/physmem.c)
+ * @mr: the memory that a device is to access by a pointer
+ * @offset: where in it
+ * @size: how many bytes; lowered to what ends with the frame
+ *
+ * Any thread, in an RCU critical section.
+ *
+ * Returns: true when the guest has no memory there, so that the caller has
+ * the device access a buffer of its own.
+ */
+bool pulsar_address_space_map(struct MemoryRegion *mr, hwaddr offset,
+                              hwaddr *size);
 
 /* ---- hw/: hardware that does not tick ------------------------------- */
 

@@ -827,6 +827,18 @@ static void cmd_fill(uint64_t addr, uint64_t len, uint64_t byte)
     free(buf);
 }
 
+/* What balloon drivers have Xen do: give frames back, or get them (again). */
+static void cmd_balloon(bool in, uint64_t gfn, uint64_t nr)
+{
+    bool good;
+
+    si_lock(shared);
+    good = si_p2m_remove(shared, gfn, nr) &&
+        (!in || si_p2m_add(shared, gfn, nr, gfn + SI_BALLOON_FRAME));
+    si_unlock(shared);
+    printf(good ? "ok\n" : "err too many holes\n");
+}
+
 static void cmd_peek(uint64_t addr, uint64_t len)
 {
     uint8_t *buf = malloc(len + 1);
@@ -1041,6 +1053,8 @@ static void obey(char *line)
         cmd_fill(n[1], n[2], n[3]);
     } else if (IS("peek", 2)) {                 /* addr length */
         cmd_peek(n[1], n[2]);
+    } else if (IS("balloon", 3)) {              /* in gfn count */
+        cmd_balloon(n[1], n[2], n[3]);
     } else if (IS("fault", 4)) {                /* call skip count errno */
         cmd_fault(word[1], n[2], n[3], n[4]);
     } else if (IS("wait-irq", 3)) {             /* line level ms */

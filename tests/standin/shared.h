@@ -37,6 +37,7 @@
 #define SI_IOREQ_OFFSET   (1ul << 20)
 #define SI_FILE_SIZE      (SI_IOREQ_OFFSET + 2 * SI_PAGE)
 #define SI_NO_FRAME       (~0ull)
+#define SI_BALLOON_FRAME  (1ull << 21)      /* added to N when N comes anew */
 
 /* The frames a toolstack without mappable resources would be told of. */
 #define SI_GFN_IOREQ      0xfeff1ull

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""DMA to guest memory that is not there, or that QEMU does not know of."""
+
+import struct
+
+from standin import expect, xl_command
+
+from . import group
+from .usb_hc import Xhci
+
+FRAME = 4096
+IOREQ_TYPE_INVALIDATE = 8
+PCI_CAP_ID_MSI = 5
+IDE_IRQ = 14
+BUS_MASTER = 0xc000             # an I/O port range that is free
+PRDT = 0x1000000                # where the tests keep the tables of the IDE
+BUFFER = 0x1200000              # and what is transferred
+FAR = 0x10000000                # beyond the memory of a machine of 128 MiB
+PATTERN = bytes(range(256)) * (2 * FRAME // 256)
+
+
+def balloon_out(m, addr, frames=1):
+    """As Xen does it for XENMEM_decrease_reservation of the guest's own:
+    the frames are gone, then the map cache is told (hvm_hypercall())."""
+    m.guest.run('balloon', 0, addr // FRAME, frames)
+    m.guest.run('raw', 0, IOREQ_TYPE_INVALIDATE, 0, 4, 1, 0, 0, 0, ~0 & (1 <<
+                64) - 1, 5000)
+
+
+def balloon_in(m, addr, frames=1):
+    m.guest.run('balloon', 1, addr // FRAME, frames)
+
+
+class Ide:
+    """The PIIX3's first channel, driven as libata's ata_bmdma_setup(),
+    ata_bmdma_start() and ata_bmdma_stop() do (drivers/ata/libata-sff.c)."""
+
+    def __init__(self, m):
+        self.guest = m.guest
+        bdf = self.guest.find_pci(0x010180)
+        self.guest.config_write(bdf, 0x20, BUS_MASTER)
+        self.guest.config_write(bdf, 0x04, 5, 2)    # I/O and bus mastering
+
+    def read(self, table, prdt=PRDT, sectors=2 * FRAME // 512):
+        """READ DMA of the first sectors; table lists (address, bytes)."""
+        g = self.guest
+        entries = b''.join(struct.pack('<IHH', addr, size & 0xffff,
+                                       0x8000 * (i == len(table) - 1))
+                           for i, (addr, size) in enumerate(table))
+        if prdt == PRDT:
+            g.poke(prdt, entries)
+        g.outb(BUS_MASTER + 4, prdt, 4)
+        g.outb(BUS_MASTER, 8)                       # to memory
+        g.outb(BUS_MASTER + 2, 6)                   # clear interrupt, error
+        for port, value in ((0x1f6, 0xe0), (0x1f2, sectors), (0x1f3, 0),
+                            (0x1f4, 0), (0x1f5, 0), (0x1f7, 0xc8)):
+            g.outb(port, value)
+        g.outb(BUS_MASTER, 9)                       # start
+
+    def done(self):
+        """Wait for the interrupt; (the bus master's, the drive's status)."""
+        g = self.guest
+        g.run('wait-irq', IDE_IRQ, 1, 5000)
+        bus_master = g.inb(BUS_MASTER + 2)
+        g.outb(BUS_MASTER, 8)
+        return bus_master & 7, g.inb(0x1f7) & 0x89  # busy, data request, error
+
+    def transfers(self, *table):
+        self.read(table)
+        expect(self.done() == (4, 0), 'the transfer failed')
+
+
+def capability(m, bdf, wanted):
+    """Where a PCI capability of a device is."""
+    at = m.guest.config_read(bdf, 0x34, 1)
+    while at and m.guest.config_read(bdf, at, 1) != wanted:
+        at = m.guest.config_read(bdf, at + 1, 1)
+    expect(at, f'no capability {wanted}')
+    return at
+
+
+def with_disk(m):
+    with open(m.path('disk'), 'wb') as f:
+        f.write(PATTERN)
+    return ('-drive', f'file={m.path("disk")},if=ide,index=0,media=disk,'
+                      'format=raw')
+
+
+def disk(m):
+    return xl_command(vnc='none', usb=with_disk(m), cd=False)(m)
+
+
+def serves(m):
+    m.guest.outb(0x3ff, 0x5a)
+    expect(m.guest.inb(0x3ff) == 0x5a, 'it does not serve its guest')
+
+
+@group(alone=False)
+def memory_holes(b):
+    with b.machine(disk) as m, \
+            b.report.case('DMA to a frame that was ballooned out is lost, and '
+                          'what comes after it arrives', 'fails', m):
+        ide = Ide(m)
+        ide.transfers((BUFFER, 2 * FRAME))
+        m.guest.fill(BUFFER, 2 * FRAME, 0)
+        balloon_out(m, BUFFER)
+        ide.transfers((BUFFER, 2 * FRAME))
+        expect(m.guest.peek(BUFFER + FRAME, FRAME) == PATTERN[FRAME:],
+               'the frame behind it')
+        balloon_in(m, BUFFER)
+        expect(not any(m.guest.peek(BUFFER, FRAME)), 'the frame has data')
+        ide.transfers((BUFFER, 2 * FRAME))
+        expect(m.guest.peek(BUFFER, 2 * FRAME) == PATTERN,
+               'not what the disk has, once the frame is back')
+    with b.machine(disk) as m, \
+            b.report.case('DMA across a hole in the middle', 'fails', m):
+        ide = Ide(m)
+        balloon_out(m, BUFFER + FRAME)
+        ide.transfers((BUFFER, 2 * FRAME))
+        expect(m.guest.peek(BUFFER, FRAME) == PATTERN[:FRAME],
+               'the frame before it')
+        serves(m)
+    with b.machine(disk) as m, \
+            b.report.case('a table of transfers in a frame that was '
+                          'ballooned out', 'fails', m):
+        ide = Ide(m)
+        balloon_out(m, PRDT + FRAME)
+        ide.read((), prdt=PRDT + FRAME)
+        serves(m)
+        # All ones end the table and point to 64 KiB where nothing is.
+        m.guest.outb(BUS_MASTER, 0)
+        ide.transfers((BUFFER, 2 * FRAME))
+        expect(m.guest.peek(BUFFER, 2 * FRAME) == PATTERN, 'later DMA')
+    with b.machine(xl_command(vnc='none', usb=(
+            '-device', 'nec-usb-xhci,id=usb', '-device',
+            'usb-tablet,bus=usb.0'))) as m, \
+            b.report.case('an MSI to a frame that was ballooned out', 'fails',
+                          m):
+        hc = Xhci(m)
+        at = capability(m, hc.bdf, PCI_CAP_ID_MSI)
+        balloon_out(m, BUFFER)
+        for register, value, size in (
+                (4, BUFFER, 4), (8, 0, 4), (12, 0x4021, 2), (2, 1, 2)):
+            m.guest.config_write(hc.bdf, at + register, value, size)
+        hc.start()
+        for port in range(hc.ports):        # an event, and so an MSI
+            m.guest.store(hc.op + 0x400 + 16 * port, 0x210)
+        serves(m)
+        expect(m.guest.calls('xendevicemodel_inject_msi') == 0, 'sent')
