@@ -5,6 +5,8 @@
 #include "qemu/osdep.h"
 #include "hw/xen/pulsar/pulsar-hooks.h"
 #include "ui/vnc.h"
+#include "ui/vnc-jobs.h"
+#include "clipboard-socket.h"
 #include "refresh.h"
 #include "viewers.h"
 
@@ -69,4 +71,25 @@ void pulsar_framebuffer_update_request(VncState *vs, int incremental,
 void pulsar_vnc_refresh(VncDisplay *vd, bool changed)
 {
     pulsar_refresh_done(&vd->dcl, changed);
+}
+
+void pulsar_vnc_send_text(const void *text, uint32_t len)
+{
+    g_autoptr(GList) clients = areas ? g_hash_table_get_keys(areas) : NULL;
+    GList *at;
+
+    for (at = clients; at; at = at->next) {
+        VncState *vs = at->data;
+
+        if (vs->disconnecting || vnc_has_feature(vs, VNC_FEATURE_CLIPBOARD_EXT)
+            || vs->output.offset >= vs->throttle_output_offset) {
+            continue;
+        }
+        vnc_lock_output(vs);
+        vnc_write_u32(vs, VNC_MSG_SERVER_CUT_TEXT << 24);
+        vnc_write_u32(vs, len);
+        vnc_write(vs, text, len);
+        vnc_unlock_output(vs);
+        vnc_flush(vs);
+    }
 }

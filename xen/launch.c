@@ -45,8 +45,8 @@ void pulsar_launch_option(const char *option, const char *arg,
         run_as(arg);
     } else if (g_str_equal(option, "no-acpi")) {
         qdict_put_str(machine_opts, "acpi", "off");
-    } else {
-        info_report("-%s means nothing here", option);
+    } else if (g_str_equal(option, "vnc-clipboard-socket-fd")) {
+        pulsar_launch_clipboard(arg);
     }
 }
 

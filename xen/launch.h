@@ -81,6 +81,16 @@ void pulsar_launch_cpu_init(void);
 void pulsar_launch_nbd_init(void);
 
 /**
+ * pulsar_launch_clipboard: have a socket to the guest's clipboard
+ * @arg: its number as the command line gives it
+ *
+ * ui/clipboard-socket.c. Called while the command line is read; the socket is
+ * used once the machine is ready. Ends the process with a sentence when there
+ * is no such socket.
+ */
+void pulsar_launch_clipboard(const char *arg);
+
+/**
  * pulsar_launch_place_device: have a device where a saved guest had it
  * @section: a section of a state that nothing here can read
  *

@@ -23,6 +23,7 @@ import termios
 import threading
 import time
 import tty
+import zlib
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -423,9 +424,17 @@ class Qmp:
 # ---- VNC ----------------------------------------------------------------
 
 class Rfb:
-    """A viewer: RFB 3.8, no authentication, raw rectangles."""
+    """A viewer: RFB 3.8, no authentication, raw rectangles.
 
-    def __init__(self, address, timeout=TIMEOUT):
+    With extended=True it has the Extended Clipboard Pseudo-Encoding, and
+    offers and asks as noVNC does (core/rfb.js): a text ends with a NUL.
+    """
+
+    CUT_TEXT = 0xc0a1e5ce - (1 << 32)
+    TEXT, CAPS = 1, 1 << 24
+    REQUEST, NOTIFY, PROVIDE = 1 << 25, 1 << 27, 1 << 28
+
+    def __init__(self, address, timeout=TIMEOUT, extended=False):
         family = socket.AF_UNIX if isinstance(address, str) else \
             socket.AF_INET
         self.sock = socket.socket(family)
@@ -450,7 +459,12 @@ class Rfb:
             '>I', recv_exactly(self.sock, 4))[0])
         self.frame = bytearray(self.width * self.height * 4)
         # Raw, and changes of the desktop's size.
-        self.sock.sendall(struct.pack('>BxHii', 2, 2, 0, -223))
+        encodings = [0, -223] + [self.CUT_TEXT] * extended
+        self.sock.sendall(struct.pack(f'>BxH{len(encodings)}i', 2,
+                                      len(encodings), *encodings))
+        self.extended = extended
+        self.texts = []         # what the server's side has copied
+        self.text = None        # what this side offers
         self.updates = 0
         self.arrived = 0.0      # when the last update began to come
 
@@ -468,6 +482,51 @@ class Rfb:
     def key(self, keysym, down):
         self.sock.sendall(struct.pack('>BBxxI', 4, down, keysym))
 
+    def copy(self, text):
+        """The viewer's user has copied something."""
+        self.text = text
+        if self.extended:
+            self._extended(self.NOTIFY | self.TEXT)
+        else:
+            self.sock.sendall(struct.pack('>BxxxI', 6, len(text)) + text)
+
+    def _extended(self, flags, data=b''):
+        self.sock.sendall(struct.pack('>BxxxiI', 6, -4 - len(data), flags) +
+                          data)
+
+    def _other(self, kind):
+        """Takes a message that is no update."""
+        if kind != 3:
+            if kind != 2:
+                raise Failure(f'unknown RFB message {kind}')
+            return
+        length = struct.unpack('>xxxi', recv_exactly(self.sock, 7))[0]
+        data = recv_exactly(self.sock, abs(length))
+        if length >= 0:
+            self.texts.append(data)
+            return
+        flags = struct.unpack_from('>I', data)[0]
+        if flags & self.CAPS:
+            return
+        if flags & self.PROVIDE:
+            text = zlib.decompressobj().decompress(data[4:])
+            self.texts.append(text[4:4 + struct.unpack_from('>I', text)[0]])
+        elif flags & self.NOTIFY and flags & self.TEXT:
+            self._extended(self.REQUEST | self.TEXT)
+        elif flags & self.REQUEST:
+            self._extended(self.PROVIDE | self.TEXT, zlib.compress(
+                struct.pack('>I', len(self.text) + 1) + self.text + b'\0'))
+
+    def take(self):
+        """Take messages, none of them an update, until a text has come."""
+        while not self.texts:
+            self._other(recv_exactly(self.sock, 1)[0])
+        return self.texts.pop(0)
+
+    def answer(self):
+        """Take one message, which is no update."""
+        self._other(recv_exactly(self.sock, 1)[0])
+
     def update(self, timeout=TIMEOUT):
         """The next update's rectangles as (x, y, width, height)."""
         self.sock.settimeout(timeout)
@@ -479,12 +538,7 @@ class Rfb:
             if kind == 0:
                 self.arrived = time.monotonic()
                 break
-            if kind == 3:
-                recv_exactly(self.sock, 3)
-                recv_exactly(self.sock, struct.unpack(
-                    '>I', recv_exactly(self.sock, 4))[0])
-            elif kind != 2:
-                raise Failure(f'unknown RFB message {kind}')
+            self._other(kind)
         count = struct.unpack('>xH', recv_exactly(self.sock, 3))[0]
         rectangles = []
         for _ in range(count):
@@ -772,8 +826,8 @@ class Machine:
             return info['service']
         return (info['host'], int(info['service']))
 
-    def view(self):
-        return Rfb(self.vnc_address())
+    def view(self, **more):
+        return Rfb(self.vnc_address(), **more)
 
     def pty(self, label='serial0'):
         """The other side's name of a chardev that is a pty."""

@@ -4,16 +4,18 @@
 import contextlib
 import ctypes
 import glob
+import itertools
 import json
 import os
 import re
 import resource
 import socket
+import struct
 import subprocess
 import time
 
-from standin import (HELPERS, Count, Failure, Qmp, Terminal, expect, settle,
-                     threads, xl_command)
+from standin import (HELPERS, TIMEOUT, Count, Failure, Qmp, Terminal, expect,
+                     recv_exactly, settle, threads, xl_command)
 
 from . import group, ours
 
@@ -102,7 +104,8 @@ def wrapped(argv, restrict):
     rest = ['-machine', f'{machine},accel=xen,max-ram-below-4g=4026531840,'
             f'suppress-vmdesc=on,allow-unassigned=true,trad_compat={trad}',
             *rest, '-device', f'{vga},vgamem_mb={wrapper["-videoram"]},'
-            'addr=2,romfile=,rombar=1', '-vnc-clipboard-socket-fd', '0']
+            'addr=2,romfile=,rombar=1',
+            '-vnc-clipboard-socket-fd', '{clipboard}']
     if '-priv' not in wrapper:
         rest += ['-xen-domid-restrict', *restrict]
     return rest
@@ -126,7 +129,11 @@ def xenopsd(name, restrict=RESTRICT, incoming=None, extra=()):
             machine.listeners.append(state)
             args += ['-incoming', f'fd:{state.fileno()}']
         root = jail(machine)
-        return [a.format(folder=machine.folder, root=root) for a in args]
+        machine.clipboard, other = socket.socketpair()
+        machine.clipboard.settimeout(TIMEOUT)
+        machine.listeners.append(other)
+        return [a.format(folder=machine.folder, root=root,
+                         clipboard=other.fileno()) for a in args]
     return command
 
 
@@ -440,8 +447,7 @@ def launch_xenopsd(b):
             b.report.case('xenopsd: what means nothing here is noted',
                           'fails', m):
         m.start(xenopsd('compat'))
-        for note in ('-vnc-clipboard-socket-fd means nothing here',
-                     '-machine allow-unassigned=true means nothing here'):
+        for note in ('-machine allow-unassigned=true means nothing here', ):
             expect(note in m.output(), m.output())
     with b.machine(command=None) as m, \
             b.report.case('query-migratable names what is in the way',
@@ -836,3 +842,131 @@ def launch_vifs(b):
                    f'slots {there}')
             path = save(m)
             m.restart(b.binary, with_nics(*before)(incoming=path))
+
+
+# ---- the clipboard ----------------------------------------------------------
+
+def put(m, text):
+    """What xcp-clipboardd writes when the guest has copied: writeHostClipboard
+    () in its xcp-clipboardd.c."""
+    m.clipboard.sendall(struct.pack('=I', len(text)))
+    m.clipboard.sendall(text)
+
+
+def get(m):
+    """What it reads when somebody else has: guestClipboardHandler()."""
+    length = struct.unpack('=I', recv_exactly(m.clipboard, 4))[0]
+    return recv_exactly(m.clipboard, length)
+
+
+def viewers(m, *extended):
+    """A VM of xenopsd and its viewers, who have a picture."""
+    m.start(xenopsd('compat'), preexec=confine)
+    found = [m.view(extended=e) for e in extended]
+    for viewer in found:
+        viewer.request(incremental=False)
+        viewer.update()
+    return found if len(found) > 1 else found[0]
+
+
+def lives(m):
+    """It serves guest and toolstack, and sleeps."""
+    m.qmp().execute('cont')
+    m.guest.outb(0x3ff, 0x5a)
+    expect(m.guest.inb(0x3ff) == 0x5a, 'it does not serve its guest')
+    expect(settle([m.pid], 1, 12), 'it is not idle')
+
+
+TEXTS = (b'plain', 'caf\u00e9, \u7a97\r\n'.encode(), b'x' * (1 << 20), b'')
+
+
+@group(alone=False)
+def launch_clipboard(b):
+    for extended in (False, True):
+        kind = 'an extended clipboard' if extended else 'cut text'
+        with b.machine(command=None) as m, b.report.case(
+                f'clipboard: guest and viewer copy, {kind}', 'fails', m):
+            viewer = viewers(m, extended)
+            for text in TEXTS[:3]:
+                put(m, text)
+                expect(viewer.take() == text, 'from the guest')
+            for text in TEXTS[:2]:
+                viewer.copy(text)
+                if extended:
+                    viewer.answer()         # the server's request
+                expect(get(m) == text, 'from the viewer')
+            lives(m)
+            expect(' fd:clipboard' in m.qmp().hmp('info wakeups'),
+                   'the ledger does not name it')
+    with b.machine(command=None) as m, b.report.case(
+            'clipboard: what the guest copies goes to all viewers', 'fails',
+            m):
+        found = viewers(m, False, True, True)
+        put(m, b'guest')
+        for viewer in found:
+            expect(viewer.take() == b'guest', 'from the guest')
+        found[1].copy(b'viewer')
+        found[1].answer()
+        expect(get(m) == b'viewer', 'from the viewer')
+    with b.machine(command=None) as m, b.report.case(
+            'clipboard: byte by byte, some at once, and nothing', 'fails', m):
+        viewer = viewers(m, False)
+        for i in struct.pack('=I', 3) + b'abc':
+            m.clipboard.sendall(bytes((i, )))
+            m.qmp().execute('query-status')
+        m.clipboard.sendall(b''.join(struct.pack('=I', len(text)) + text
+                                     for text in (b'', b'd', b'ef')))
+        for text in b'abc', b'', b'd', b'ef':
+            expect(viewer.take() == text, f'{text} has not come')
+        viewer.copy(b'')                    # is not handed on
+        viewer.copy(b'g')
+        expect(get(m) == b'g', 'from the viewer')
+    with b.machine(command=None) as m, b.report.case(
+            'clipboard: nobody reads what a viewer copies, then somebody does',
+            'fails', m):
+        viewer = viewers(m, False)
+        texts = [bytes((i, )) * (1 << 20) for i in range(1, 9)]
+        for text in texts:
+            viewer.copy(text)
+        viewer.request(incremental=False)
+        viewer.update()                     # so it has read them all
+        lives(m)
+        expect(get(m) == texts[0], 'the first, which was on its way')
+        expect(get(m) == texts[-1], 'the last')
+        viewer.copy(b'more')
+        expect(get(m) == b'more', 'what came then')
+    with b.machine(command=None) as m, b.report.case(
+            'clipboard: a length of 4 GiB ends it, and nothing else', 'fails',
+            m):
+        viewer = viewers(m, False)
+        m.clipboard.sendall(b'\xff' * 4)
+        expect(m.clipboard.recv(1) == b'', 'the socket is still open')
+        expect('a text of 4294967295 bytes was announced, and 1048576 are '
+               'accepted' in m.output(), m.output())
+        viewer.copy(b'nobody')
+        lives(m)
+    for name, half in (('between two texts', b''), ('in a length', b'\1\0'),
+                       ('in a text', struct.pack('=I', 5) + b'ab')):
+        with b.machine(command=None) as m, b.report.case(
+                f'clipboard: its peer goes {name}', 'fails', m):
+            viewer = viewers(m, False)
+            viewer.copy(b'x' * (1 << 20))   # some of it is never read
+            expect(m.clipboard.recv(4) == struct.pack('=I', 1 << 20), 'length')
+            m.clipboard.sendall(half)
+            m.clipboard.close()
+            viewer.copy(b'nobody')
+            viewer.request(incremental=False)
+            viewer.update()
+            lives(m)
+            expect('no clipboard from now on' in m.output(), m.output())
+    for fd in '0', '99', 'x', '-1':
+        with b.machine(command=None) as m, b.report.case(
+                f'-vnc-clipboard-socket-fd {fd}: an error that says so',
+                'fails', m):
+            m.start(lambda m, fd=fd: [
+                fd if before == '-vnc-clipboard-socket-fd' else word
+                for before, word in itertools.pairwise(
+                    ['', *xenopsd('compat')(m)])], wait=False)
+            expect(m.wait_exit() == 1, f'exit code {m.process.returncode}')
+            expect(f'-vnc-clipboard-socket-fd {fd} is not the number of an '
+                   'open stream socket' in m.output(), m.output())
