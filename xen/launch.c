@@ -126,6 +126,7 @@ void pulsar_launch_init(void)
     ignore_machine_property("trad-compat");
     pulsar_launch_machine_init();
     pulsar_launch_cpu_init();
+    pulsar_launch_tablet_init();
     pulsar_launch_nbd_init();
     pulsar_pci_ids_init();
     if (xen_domid_restrict) {

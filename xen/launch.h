@@ -74,6 +74,13 @@ void pulsar_launch_machine_init(void);
 void pulsar_launch_cpu_init(void);
 
 /**
+ * pulsar_launch_tablet_init: have xapi's old machine have its old tablet
+ *
+ * hw/tablet-xapi.c. Called before any device is created.
+ */
+void pulsar_launch_tablet_init(void);
+
+/**
  * pulsar_launch_nbd_init: know the file names "nbd:fd:N:exportname=X"
  *
  * xen/launch-nbd.c. Called before any image is opened.

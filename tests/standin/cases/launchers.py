@@ -18,6 +18,7 @@ from standin import (HELPERS, TIMEOUT, Count, Failure, Qmp, Terminal, expect,
                      recv_exactly, settle, threads, xl_command)
 
 from . import group, ours
+from .usb_hc import GET_DESCRIPTOR, Uhci, setup_packet
 
 UID, GID = 65542, 997
 UNPLUG_LINUX = 3        # of the Xen unplug protocol, port 0x10, as Linux' PV
@@ -842,6 +843,54 @@ def launch_vifs(b):
                    f'slots {there}')
             path = save(m)
             m.restart(b.binary, with_nics(*before)(incoming=path))
+
+
+# ---- the tablet -------------------------------------------------------------
+
+# What Linux asks a new device for, usb_enumerate_device() and
+# hid_hw_start(): the requests' values, and for a string the language.
+DEVICE, CONFIGURATION, STRING, HID_REPORT = 0x100, 0x200, 0x300, 0x2200
+LANGUAGE = 0x409
+TABLET_TRAD = {
+    DEVICE: '12010001 00000008 27060100 00000302 0101',
+    CONFIGURATION: '09022200 010105a0 32 09040000 01030102 07'
+                   '09210100 0001224a 00 07058103 08000a',
+    HID_REPORT: '05010901a1010901',
+}
+TABLET_NEW = {
+    DEVICE: '12010002 00000008 27060100 00000103 0a01',
+    CONFIGURATION: '09022200 010107a0 32 09040000 01030000 00'
+                   '09210100 0001224a 00 07058103 08000a',
+    HID_REPORT: '05010902a1010901',
+}
+STRINGS_TRAD = {1: '1-0000:00:01.2-2', 2: 'QEMU USB Tablet', 3: 'QEMU 0.10.2',
+                5: 'HID Tablet', 7: 'Endpoint1 Interrupt Pipe'}
+
+
+@group(alone=False)
+def launch_tablet(b):
+    for profile, wanted, strings in (('compat', TABLET_TRAD, STRINGS_TRAD),
+                                     ('uefi', TABLET_NEW, {})):
+        with b.machine(command=None) as m, b.report.case(
+                f"xenopsd, {profile} profile: the tablet's descriptors",
+                'fails', m):
+            m.start(xenopsd(profile))
+            m.qmp().execute('cont')
+            hc = Uhci(m)
+            hc.start()
+            hc.configure(port=1)
+            for value, text in wanted.items():
+                expected = bytes.fromhex(text)
+                got = hc.control(1, setup_packet(
+                    GET_DESCRIPTOR, value, 0, len(expected),
+                    0x81 if value == HID_REPORT else 0x80), len(expected))
+                expect(got == expected, f'{value:#x}: {got.hex()}')
+            for index, text in strings.items():
+                length = 2 + 2 * len(text)
+                got = hc.control(1, setup_packet(
+                    GET_DESCRIPTOR, STRING | index, LANGUAGE, length, 0x80),
+                    length)
+                expect(got[2:].decode('utf-16-le') == text, f'{got}')
 
 
 # ---- the clipboard ----------------------------------------------------------
