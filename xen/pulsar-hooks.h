@@ -22,6 +22,7 @@ struct Chardev;
 struct DisplayChangeListener;
 struct QIOChannel;
 struct EHCIState;
+struct IDEDMA;
 struct MemoryRegion;
 struct PCIDevice;
 struct SpiceChannelEventInfo;
@@ -422,6 +423,16 @@ bool pulsar_rtc_set_time(void);
  * Returns: what is read, 0 for what is not here either.
  */
 uint32_t pulsar_vbe_ioport_read_data(struct VGACommonState *s);
+
+/**
+ * pulsar_ide_cancel_dma_sync: from ide_cancel_dma_sync() (hw/ide/core.c)
+ * @dma: of a channel
+ *
+ * Called from a guest's access, when a transfer is under way that the guest
+ * does not want any longer, before upstream drains the drives. Returns once it
+ * is over; until then handles what belongs to disks, as draining does.
+ */
+void pulsar_ide_cancel_dma_sync(struct IDEDMA *dma);
 
 /**
  * pulsar_unplug_disks: from unplug_disks() (hw/i386/xen/xen_platform.c)

@@ -10,6 +10,7 @@ from .usb_hc import Xhci
 
 FRAME = 4096
 IOREQ_TYPE_INVALIDATE = 8
+ALL = (1 << 64) - 1
 PCI_CAP_ID_MSI = 5
 IDE_IRQ = 14
 BUS_MASTER = 0xc000             # an I/O port range that is free
@@ -23,8 +24,7 @@ def balloon_out(m, addr, frames=1):
     """As Xen does it for XENMEM_decrease_reservation of the guest's own:
     the frames are gone, then the map cache is told (hvm_hypercall())."""
     m.guest.run('balloon', 0, addr // FRAME, frames)
-    m.guest.run('raw', 0, IOREQ_TYPE_INVALIDATE, 0, 4, 1, 0, 0, 0, ~0 & (1 <<
-                64) - 1, 5000)
+    m.guest.run('raw', 0, IOREQ_TYPE_INVALIDATE, 0, 4, 1, 0, 0, 0, ALL, 5000)
 
 
 def balloon_in(m, addr, frames=1):
@@ -32,38 +32,45 @@ def balloon_in(m, addr, frames=1):
 
 
 class Ide:
-    """The PIIX3's first channel, driven as libata's ata_bmdma_setup(),
+    """A channel of the PIIX3, driven as libata's ata_bmdma_setup(),
     ata_bmdma_start() and ata_bmdma_stop() do (drivers/ata/libata-sff.c)."""
 
-    def __init__(self, m):
+    def __init__(self, m, channel=0):
         self.guest = m.guest
+        self.ports = 0x170 if channel else 0x1f0
+        self.irq = IDE_IRQ + channel
+        self.bus_master = BUS_MASTER + 8 * channel
         bdf = self.guest.find_pci(0x010180)
         self.guest.config_write(bdf, 0x20, BUS_MASTER)
         self.guest.config_write(bdf, 0x04, 5, 2)    # I/O and bus mastering
 
     def read(self, table, prdt=PRDT, sectors=2 * FRAME // 512):
-        """READ DMA of the first sectors; table lists (address, bytes)."""
+        """READ DMA of the first sectors; table lists (address, bytes), and
+        None stands for the one that is at prdt."""
         g = self.guest
-        entries = b''.join(struct.pack('<IHH', addr, size & 0xffff,
-                                       0x8000 * (i == len(table) - 1))
-                           for i, (addr, size) in enumerate(table))
-        if prdt == PRDT:
-            g.poke(prdt, entries)
-        g.outb(BUS_MASTER + 4, prdt, 4)
-        g.outb(BUS_MASTER, 8)                       # to memory
-        g.outb(BUS_MASTER + 2, 6)                   # clear interrupt, error
-        for port, value in ((0x1f6, 0xe0), (0x1f2, sectors), (0x1f3, 0),
-                            (0x1f4, 0), (0x1f5, 0), (0x1f7, 0xc8)):
-            g.outb(port, value)
-        g.outb(BUS_MASTER, 9)                       # start
+        if table is not None:
+            g.poke(prdt, b''.join(
+                struct.pack('<IHH', addr, size & 0xffff,
+                            0x8000 * (i == len(table) - 1))
+                for i, (addr, size) in enumerate(table)))
+        g.outb(self.bus_master + 4, prdt, 4)
+        g.outb(self.bus_master, 8)                  # to memory
+        g.outb(self.bus_master + 2, 6)              # clear interrupt, error
+        for register, value in ((6, 0xe0), (2, sectors), (3, 0), (4, 0),
+                                (5, 0), (7, 0xc8)):
+            g.outb(self.ports + register, value)
+        g.outb(self.bus_master, 9)                  # start
+
+    def stop(self):
+        self.guest.outb(self.bus_master, 8)
 
     def done(self):
         """Wait for the interrupt; (the bus master's, the drive's status)."""
-        g = self.guest
-        g.run('wait-irq', IDE_IRQ, 1, 5000)
-        bus_master = g.inb(BUS_MASTER + 2)
-        g.outb(BUS_MASTER, 8)
-        return bus_master & 7, g.inb(0x1f7) & 0x89  # busy, data request, error
+        self.guest.run('wait-irq', self.irq, 1, 5000)
+        bus_master = self.guest.inb(self.bus_master + 2)
+        self.stop()
+        # Of the drive: busy, data request, error.
+        return bus_master & 7, self.guest.inb(self.ports + 7) & 0x89
 
     def transfers(self, *table):
         self.read(table)
@@ -79,15 +86,21 @@ def capability(m, bdf, wanted):
     return at
 
 
-def with_disk(m):
-    with open(m.path('disk'), 'wb') as f:
-        f.write(PATTERN)
-    return ('-drive', f'file={m.path("disk")},if=ide,index=0,media=disk,'
-                      'format=raw')
+def with_disks(m):
+    """One on each channel."""
+    args = []
+    for index in 0, 2:
+        path = m.path(f'disk{index}')
+        with open(path, 'wb') as f:
+            f.write(PATTERN)
+            f.truncate(1 << 20)
+        args += ['-drive', f'file={path},if=ide,index={index},media=disk,'
+                           'format=raw']
+    return args
 
 
-def disk(m):
-    return xl_command(vnc='none', usb=with_disk(m), cd=False)(m)
+def disks(m):
+    return xl_command(vnc='none', usb=with_disks(m), cd=False)(m)
 
 
 def serves(m):
@@ -97,7 +110,7 @@ def serves(m):
 
 @group(alone=False)
 def memory_holes(b):
-    with b.machine(disk) as m, \
+    with b.machine(disks) as m, \
             b.report.case('DMA to a frame that was ballooned out is lost, and '
                           'what comes after it arrives', 'fails', m):
         ide = Ide(m)
@@ -112,7 +125,7 @@ def memory_holes(b):
         ide.transfers((BUFFER, 2 * FRAME))
         expect(m.guest.peek(BUFFER, 2 * FRAME) == PATTERN,
                'not what the disk has, once the frame is back')
-    with b.machine(disk) as m, \
+    with b.machine(disks) as m, \
             b.report.case('DMA across a hole in the middle', 'fails', m):
         ide = Ide(m)
         balloon_out(m, BUFFER + FRAME)
@@ -120,17 +133,38 @@ def memory_holes(b):
         expect(m.guest.peek(BUFFER, FRAME) == PATTERN[:FRAME],
                'the frame before it')
         serves(m)
-    with b.machine(disk) as m, \
+    with b.machine(disks) as m, \
             b.report.case('a table of transfers in a frame that was '
                           'ballooned out', 'fails', m):
         ide = Ide(m)
         balloon_out(m, PRDT + FRAME)
-        ide.read((), prdt=PRDT + FRAME)
+        ide.read(None, prdt=PRDT + FRAME)
         serves(m)
         # All ones end the table and point to 64 KiB where nothing is.
-        m.guest.outb(BUS_MASTER, 0)
+        ide.stop()
         ide.transfers((BUFFER, 2 * FRAME))
         expect(m.guest.peek(BUFFER, 2 * FRAME) == PATTERN, 'later DMA')
+    with b.machine(disks) as m, \
+            b.report.case('DMA to nowhere that the guest stops at once',
+                          'either', m):
+        ide = Ide(m)
+        for _ in range(8):
+            # 16 parts of it: a buffer of 4 KiB stands in for memory.
+            ide.read([(FAR, 1 << 16)], sectors=128)
+            ide.stop()
+        serves(m)
+        ide.transfers((BUFFER, 2 * FRAME))
+        expect(m.guest.peek(BUFFER, 2 * FRAME) == PATTERN, 'later DMA')
+    with b.machine(disks) as m, \
+            b.report.case('DMA to nowhere by two channels that the guest '
+                          'stops at once', 'fails', m):
+        first, second = Ide(m), Ide(m, 1)
+        for _ in range(8):
+            first.read([(FAR, 1 << 16)], sectors=128)
+            second.read([(FAR, 1 << 16)], prdt=PRDT + 8, sectors=128)
+            for channel in second, first:
+                channel.stop()
+        serves(m)
     with b.machine(xl_command(vnc='none', usb=(
             '-device', 'nec-usb-xhci,id=usb', '-device',
             'usb-tablet,bus=usb.0'))) as m, \
