@@ -289,6 +289,7 @@ bool pulsar_gate_create(const QDict *device, bool from_json, Error **errp)
 void pulsar_qemu_create_cli_devices_begin(void)
 {
     cli_devices = true;
+    pulsar_launch_board_made();
 }
 
 static void create_deferred(void)

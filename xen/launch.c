@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What toolstacks write and QEMU 10 does not know: options that QEMU has
- * dropped keep their old meaning, and what only xapi's own QEMU knows is
- * taken, with a line in the log where it means nothing here.
+ * dropped, and those of xapi's own QEMU.
  */
 #include "qemu/osdep.h"
 #include "block/block-common.h"
@@ -50,33 +49,47 @@ void pulsar_launch_option(const char *option, const char *arg,
     }
 }
 
-static bool trad_compat;
-static bool by_xapi;
+/* ---- what follows -machine --------------------------------------------- */
+
+/* Not booleans for QEMU, for some write True. */
+typedef struct Flag {
+    const char *name;
+    bool given, value;
+} Flag;
+
+static Flag flags[] = {
+    { "allow-unassigned" },
+    { "trad-compat" },
+};
+
+bool pulsar_launch_allow_unassigned(void)
+{
+    return flags[0].value;
+}
 
 bool pulsar_launch_trad_compat(void)
 {
-    return trad_compat;
+    return flags[1].value;
 }
 
 bool pulsar_launch_by_xapi(void)
 {
-    return by_xapi;
+    return flags[1].given;
 }
 
-/* ---- what follows -machine --------------------------------------------- */
-
-static void get_ignored(Object *obj, Visitor *v, const char *name,
-                        void *opaque, Error **errp)
+static void get_flag(Object *obj, Visitor *v, const char *name, void *opaque,
+                     Error **errp)
 {
-    g_autofree char *off = g_strdup("off");
+    Flag *flag = opaque;
+    g_autofree char *value = g_strdup(flag->value ? "on" : "off");
 
-    visit_type_str(v, name, &off, errp);
+    visit_type_str(v, name, &value, errp);
 }
 
-/* Not a boolean for QEMU, for some write True. */
-static void set_ignored(Object *obj, Visitor *v, const char *name,
-                        void *opaque, Error **errp)
+static void set_flag(Object *obj, Visitor *v, const char *name, void *opaque,
+                     Error **errp)
 {
+    Flag *flag = opaque;
     g_autofree char *value = NULL;
 
     if (!visit_type_str(v, name, &value, errp)) {
@@ -86,22 +99,21 @@ static void set_ignored(Object *obj, Visitor *v, const char *name,
         error_setg(errp, "%s=%s is neither on nor off", name, value);
         return;
     }
-    if (g_str_equal(name, "trad-compat")) {
-        by_xapi = true;
-        trad_compat = pulsar_boolean(value) > 0;
-        return;
-    }
-    info_report("-machine %s=%s means nothing here", name, value);
+    flag->given = true;
+    flag->value = pulsar_boolean(value) > 0;
 }
 
-static void ignore_machine_property(const char *name)
+static void add_machine_flags(void)
 {
     ObjectClass *oc = object_class_by_name(TYPE_PC_MACHINE);
+    size_t i;
 
-    object_class_property_add(oc, name, "bool", get_ignored, set_ignored, NULL,
-                              NULL);
-    object_class_property_set_description(oc, name,
-                                          "of xapi's own QEMU; ignored");
+    for (i = 0; i < ARRAY_SIZE(flags); i++) {
+        object_class_property_add(oc, flags[i].name, "bool", get_flag,
+                                  set_flag, NULL, &flags[i]);
+        object_class_property_set_description(oc, flags[i].name,
+                                              "as in xapi's own QEMU");
+    }
 }
 
 /*
@@ -122,8 +134,7 @@ static int open_for_writing(void *opaque, QemuOpts *drive, Error **errp)
 
 void pulsar_launch_init(void)
 {
-    ignore_machine_property("allow-unassigned");
-    ignore_machine_property("trad-compat");
+    add_machine_flags();
     pulsar_launch_machine_init();
     pulsar_launch_cpu_init();
     pulsar_launch_tablet_init();

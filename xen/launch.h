@@ -41,6 +41,22 @@ bool pulsar_launch_trad_compat(void);
 bool pulsar_launch_by_xapi(void);
 
 /**
+ * pulsar_launch_allow_unassigned: whether devices may access guest memory
+ * that QEMU does not know of
+ *
+ * Returns: what -machine allow-unassigned= said, false by default.
+ */
+bool pulsar_launch_allow_unassigned(void);
+
+/**
+ * pulsar_launch_board_made: let them do so
+ *
+ * hw/dma-unassigned.c. Called when the board is made and before a device of
+ * the command line is.
+ */
+void pulsar_launch_board_made(void);
+
+/**
  * pulsar_launch_close_drive: drop a drive that no device has any more
  * @blk: the drive; nothing happens to one that no -drive has named
  *

@@ -445,12 +445,6 @@ def launch_xenopsd(b):
                'class and revision, as the guest reads them')
         expect(m.guest.config_read(0x0b, 8, 1) == 1, 'revision of PIIX4_PM')
     with b.machine(command=None) as m, \
-            b.report.case('xenopsd: what means nothing here is noted',
-                          'fails', m):
-        m.start(xenopsd('compat'))
-        for note in ('-machine allow-unassigned=true means nothing here', ):
-            expect(note in m.output(), m.output())
-    with b.machine(command=None) as m, \
             b.report.case('query-migratable names what is in the way',
                           'fails', m):
         m.start(xl_command(vnc='none'))

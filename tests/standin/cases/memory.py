@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """DMA to guest memory that is not there, or that QEMU does not know of."""
 
+import json
 import struct
 
 from standin import expect, xl_command
@@ -181,3 +182,53 @@ def memory_holes(b):
             m.guest.store(hc.op + 0x400 + 16 * port, 0x210)
         serves(m)
         expect(m.guest.calls('xendevicemodel_inject_msi') == 0, 'sent')
+
+
+def xapi_disks(flag):
+    """xapi's BIOS machine, with disks."""
+    def command(m):
+        return ['-xen-domid', str(m.domid), '-m', str(m.memory),
+                '-display', 'none', '-vnc', 'none', '-nodefaults',
+                '-serial', 'null', *with_disks(m),
+                '-machine', 'pc-0.10,accel=xen,suppress-vmdesc=on,' + flag]
+    return command
+
+
+@group(alone=False)
+def memory_unassigned(b):
+    for flag, works in (('allow-unassigned=true', True),
+                        ('allow-unassigned=false', False),
+                        ('trad_compat=on', False)):
+        with b.machine(command=None) as m, b.report.case(
+                f'{flag}: DMA to memory that was ballooned in beyond all else '
+                f'{"arrives" if works else "is lost"}', 'fails', m):
+            m.start(xapi_disks(flag))
+            ide = Ide(m)
+            balloon_in(m, FAR, 3)
+            m.guest.fill(FAR, 3 * FRAME, 0)
+            ide.read([(FAR + 2, 2 * FRAME)])
+            ide.done()
+            expect((m.guest.peek(FAR, 2 * FRAME + 4) ==
+                    b'\0\0' + PATTERN + b'\0\0') == works, 'what came')
+            if works:
+                # Tables of transfers there, too.
+                m.guest.poke(FAR, struct.pack('<IHH', BUFFER, 2 * FRAME,
+                                              0x8000))
+                ide.read(None, prdt=FAR)
+                expect(ide.done() == (4, 0), 'the transfer failed')
+                expect(m.guest.peek(BUFFER, 2 * FRAME) == PATTERN,
+                       'by a table there')
+            serves(m)
+    with b.machine(command=None) as m, b.report.case(
+            'allow-unassigned=true: DMA to where nothing is, and nothing is '
+            'claimed from Xen', 'fails', m):
+        m.start(xapi_disks('allow-unassigned=true'))
+        ide = Ide(m)
+        ide.read([(FAR, 2 * FRAME)])
+        ide.stop()
+        balloon_in(m, FAR, 2)
+        ide.transfers((FAR, 2 * FRAME))
+        expect(m.guest.peek(FAR, 2 * FRAME) == PATTERN, 'what came later')
+        ranges = json.loads(m.guest.run('ranges'))
+        expect(not [r for r in ranges if r[0] == 1 and
+                    r[1] <= FAR <= r[2]], f'claimed: {ranges}')
