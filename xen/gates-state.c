@@ -207,6 +207,7 @@ void pulsar_gates_state_init(void)
 
 void pulsar_qemu_loadvm_state(void)
 {
+    pulsar_launch_check_state();
     checked = false;
 }
 

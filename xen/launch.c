@@ -132,8 +132,20 @@ static int open_for_writing(void *opaque, QemuOpts *drive, Error **errp)
     return 0;
 }
 
+/* Before anything is created; GVT-g's -xengt is no option at all. */
+static int refuse_vgpu(void *opaque, QemuOpts *device, Error **errp)
+{
+    if (!g_strcmp0(qemu_opt_get(device, "driver"), "vgpu")) {
+        error_report("-device vgpu: an NVIDIA vGPU is there with xapi's own "
+                     "QEMU only; start the VM with that, or without the vGPU");
+        exit(1);
+    }
+    return 0;
+}
+
 void pulsar_launch_init(void)
 {
+    qemu_opts_foreach(qemu_find_opts("device"), refuse_vgpu, NULL, NULL);
     add_machine_flags();
     pulsar_launch_machine_init();
     pulsar_launch_cpu_init();

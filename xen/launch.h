@@ -114,6 +114,15 @@ void pulsar_launch_nbd_init(void);
 void pulsar_launch_clipboard(const char *arg);
 
 /**
+ * pulsar_launch_check_state: see whose state it is that comes
+ *
+ * xen/launch-state.c. Called before the state is read, main loop thread,
+ * perhaps in a coroutine. Ends the process with a sentence when the state is
+ * one of xapi's own QEMU.
+ */
+void pulsar_launch_check_state(void);
+
+/**
  * pulsar_launch_place_device: have a device where a saved guest had it
  * @section: a section of a state that nothing here can read
  *

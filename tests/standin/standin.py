@@ -763,13 +763,13 @@ class Machine:
             self.process.kill()
             self.process.wait()
 
-    def restart(self, binary, command):
+    def restart(self, binary, command, **more):
         """Another device model for the same guest memory."""
         self.stop()
         subprocess.run([os.path.join(HELPERS, 'guest'), 'reset',
                         self.folder], check=True)
         self.binary = binary
-        self.start(command)
+        self.start(command, **more)
 
     def close(self):
         if self not in self.world.machines:

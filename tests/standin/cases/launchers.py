@@ -839,6 +839,48 @@ def launch_vifs(b):
             m.restart(b.binary, with_nics(*before)(incoming=path))
 
 
+# ---- what only xapi's own QEMU can do ---------------------------------------
+
+def without_section(state, name, following):
+    """A state as it is without a section, and its sections have no footers
+    (under Xen)."""
+    def begin(section):
+        at = state.index(bytes((len(section), )) + section.encode())
+        return at - 5           # its kind and number come before the name
+    return state[:begin(name)] + state[begin(following):]
+
+
+@group(alone=False)
+def launch_foreign(b):
+    for profile in ('compat', 'uefi'):
+        with b.machine(command=None) as m, b.report.case(
+                f"xenopsd, {profile} profile: a state of xapi's own QEMU is "
+                'refused', 'fails', m):
+            m.start(xenopsd(profile))
+            m.qmp().execute('cont')
+            m.guest.outb(0x10, UNPLUG_LINUX, 2)
+            path = save(m)
+            m.stop()
+            with open(path, 'rb') as f:
+                state = f.read()
+            # Its patch remove-ioapic.patch.
+            with open(path, 'wb') as f:
+                f.write(without_section(state, 'ioapic', 'hpet'))
+            m.restart(b.binary, xenopsd(profile, incoming=path),
+                      preexec=confine, wait=False)
+            expect(m.wait_exit() == 1, f'exit code {m.process.returncode}')
+            expect("saved by xapi's own QEMU" in m.output(), m.output())
+    with b.machine(command=None) as m, b.report.case(
+            'xenopsd, a VM with an NVIDIA vGPU: an error that says so',
+            'fails', m):
+        m.start(lambda m: [
+            'vgpu' if word.startswith('VGA,') else word
+            for word in xenopsd('uefi')(m)], wait=False)
+        expect(m.wait_exit() == 1, f'exit code {m.process.returncode}')
+        expect("an NVIDIA vGPU is there with xapi's own QEMU only" in
+               m.output(), m.output())
+
+
 # ---- the tablet -------------------------------------------------------------
 
 # What Linux asks a new device for, usb_enumerate_device() and
