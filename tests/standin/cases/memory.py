@@ -87,8 +87,8 @@ def capability(m, bdf, wanted):
     return at
 
 
-def with_disks(m):
-    """One on each channel."""
+def with_disks(m, first=''):
+    """One on each channel; first is said of the first one, too."""
     args = []
     for index in 0, 2:
         path = m.path(f'disk{index}')
@@ -96,12 +96,13 @@ def with_disks(m):
             f.write(PATTERN)
             f.truncate(1 << 20)
         args += ['-drive', f'file={path},if=ide,index={index},media=disk,'
-                           'format=raw']
+                           'format=raw' + first]
+        first = ''
     return args
 
 
-def disks(m):
-    return xl_command(vnc='none', usb=with_disks(m), cd=False)(m)
+def disks(m, first=''):
+    return xl_command(vnc='none', usb=with_disks(m, first), cd=False)(m)
 
 
 def serves(m):
@@ -166,6 +167,20 @@ def memory_holes(b):
             for channel in second, first:
                 channel.stop()
         serves(m)
+    with b.machine(lambda m: disks(m, ',throttling.iops-read=1')) as m, \
+            b.report.case('DMA to a frame that came while a neighbour is '
+                          'being transferred', 'fails', m):
+        slow, fast = Ide(m), Ide(m, 1)
+        balloon_out(m, BUFFER)
+        slow.transfers((BUFFER + FRAME, FRAME), (BUFFER + FRAME, FRAME))
+        slow.read([(BUFFER + FRAME, 2 * FRAME)])    # takes a second
+        balloon_in(m, BUFFER)
+        fast.read([(BUFFER, FRAME)], prdt=PRDT + 16, sectors=FRAME // 512)
+        expect(fast.done() == (4, 0), 'the transfer failed')
+        expect(m.guest.peek(BUFFER, FRAME) == PATTERN[:FRAME], 'what came')
+        expect(slow.done() == (4, 0), 'the slow transfer failed')
+        expect(m.guest.peek(BUFFER + FRAME, 2 * FRAME) == PATTERN,
+               'what came slowly')
     with b.machine(xl_command(vnc='none', usb=(
             '-device', 'nec-usb-xhci,id=usb', '-device',
             'usb-tablet,bus=usb.0'))) as m, \
