@@ -14,6 +14,7 @@ import struct
 import subprocess
 import time
 
+import xapi
 from standin import (HELPERS, TIMEOUT, Count, Failure, Qmp, Terminal, expect,
                      recv_exactly, settle, threads, xl_command)
 
@@ -57,23 +58,9 @@ def new_libxl(**more):
     return command
 
 
-def xapi_argvs():
-    """Name to arguments: what xenopsd passes to its wrapper."""
-    with open(os.path.join(os.path.dirname(__file__), '../data',
-                           'xapi-argv.tsv'), encoding='ascii') as f:
-        lines = [line.rstrip('\n').split('\t') for line in f
-                 if not line.startswith('#')]
-    return {name: args for name, _, *args in lines}
-
-
-XAPI = xapi_argvs()
+XAPI = xapi.argvs()
 PROFILES = {'compat': 'a-bios', 'uefi': 'b-uefi'}
 RESTRICT = ('-chroot', '{root}', '-runas', f'{UID}:{GID}')
-
-# What the wrapper drops, and how many words follow; what it makes of them is
-# in wrapped().
-WRAPPER = {'--syslog': 0, '-acpi': 0, '-std-vga': 0, '-trad-compat': 0,
-           '-priv': 0, '-videoram': 1, '-loadvm': 1}
 
 # What stands for a VM of the host it was printed on.
 MOVED = (
@@ -85,37 +72,17 @@ MOVED = (
 )
 
 
-def wrapped(argv, restrict):
-    """What xenopsd's wrapper makes of its arguments, but for the tap."""
-    words = iter(argv)
-    rest, wrapper = [], {}
-    for word in words:
-        if word in WRAPPER:
-            wrapper[word] = next(words) if WRAPPER[word] else ''
-        else:
-            for pattern, moved in MOVED:
-                word = re.sub(pattern, moved, word)
-            rest.append(word)
-    trad = '-trad-compat' in wrapper
-    vga = 'VGA,qemu-extended-regs=false' if '-std-vga' in wrapper else \
-        'cirrus-vga'
-    if trad:
-        vga += ',subvendor_id=0x5853,subsystem_id=0x0001'
-    machine = 'pc-0.10' if trad else 'pc-i440fx-2.10'
-    rest = ['-machine', f'{machine},accel=xen,max-ram-below-4g=4026531840,'
-            f'suppress-vmdesc=on,allow-unassigned=true,trad_compat={trad}',
-            *rest, '-device', f'{vga},vgamem_mb={wrapper["-videoram"]},'
-            'addr=2,romfile=,rombar=1',
-            '-vnc-clipboard-socket-fd', '{clipboard}']
-    if '-priv' not in wrapper:
-        rest += ['-xen-domid-restrict', *restrict]
-    return rest
+def moved(word):
+    for pattern, place in MOVED:
+        word = re.sub(pattern, place, word)
+    return word
 
 
 def xenopsd(name, restrict=RESTRICT, incoming=None, extra=()):
     """A VM of xapi-argv.tsv: "compat" is a BIOS guest, "uefi" another."""
     def command(machine):
-        args = wrapped(XAPI[PROFILES.get(name, name)], restrict)
+        args = [moved(word) for word in xapi.wrapped(
+            XAPI[PROFILES.get(name, name)], restrict)]
         for option, value in (('-xen-domid', machine.domid),
                               ('-m', f'size={machine.memory}'),
                               ('-smp', f'{machine.vcpus},maxcpus='
