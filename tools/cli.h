@@ -117,5 +117,6 @@ extern const CliCommand cmd_unset;
 extern const CliCommand cmd_adopt;
 extern const CliCommand cmd_clean;
 extern const CliCommand cmd_rrd;
+extern const CliCommand cmd_replace;
 
 #endif /* PULSAR_CLI_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The `pulsar` command: which device models are awake, and why. Reads the
- * ledger pages that the device models keep; it never talks to them, so that
+ * ledger pages that the device models keep, and talks to none of them to do so:
  * watching wakes nobody.
  */
 #include <locale.h>
@@ -14,7 +14,7 @@
 
 static const CliCommand *const commands[] = {
     &cmd_top, &cmd_table, &cmd_doctor, &cmd_show, &cmd_set, &cmd_unset,
-    &cmd_adopt, &cmd_clean, &cmd_rrd,
+    &cmd_adopt, &cmd_replace, &cmd_clean, &cmd_rrd,
 };
 
 static const CliOption main_options[] = {

@@ -10,8 +10,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <json-c/json.h>
-
 #include "cli.h"
 #include "outside.h"
 #include "page.h"
@@ -20,6 +18,7 @@
 
 #define GREETING_SECONDS  1     /* a socket that is free greets at once */
 #define ANSWER_SECONDS    30
+#define WORK_SECONDS      300   /* what may be much work, or a slow start */
 #define LINE_MAX_BYTES    (1024 * 1024)
 
 struct Qmp {
@@ -69,25 +68,52 @@ static json_object *receive(Qmp *q, int seconds)
     return o;
 }
 
+/* All of @line, and with its first byte @fd unless that is -1. */
+static gboolean send_line(Qmp *q, const char *line, int fd)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = { .head = {
+        .cmsg_len = CMSG_LEN(sizeof(int)),
+        .cmsg_level = SOL_SOCKET,
+        .cmsg_type = SCM_RIGHTS,
+    } };
+    struct iovec part = { .iov_base = (char *)line, .iov_len = strlen(line) };
+    struct msghdr msg = { .msg_iov = &part, .msg_iovlen = 1 };
+
+    if (fd >= 0) {
+        memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+        msg.msg_control = &control;
+        msg.msg_controllen = sizeof(control);
+    }
+    return sendmsg(q->fd, &msg, MSG_NOSIGNAL) == (ssize_t)part.iov_len;
+}
+
 /* Sends @request and returns what is answered, both ours. */
-static json_object *ask(Qmp *q, json_object *request)
+static json_object *ask_with(Qmp *q, json_object *request, int fd,
+                             int seconds)
 {
     const char *text = json_object_to_json_string_ext(
         request, JSON_C_TO_STRING_PLAIN);
     g_autofree char *line = g_strconcat(text, "\n", NULL);
-    size_t len = strlen(line);
     json_object *answer = NULL;
 
     json_object_put(request);
-    if (send(q->fd, line, len, MSG_NOSIGNAL) != (ssize_t)len) {
+    if (!send_line(q, line, fd)) {
         return NULL;
     }
-    while ((answer = receive(q, ANSWER_SECONDS)) &&
+    while ((answer = receive(q, seconds)) &&
            !json_object_object_get_ex(answer, "return", NULL) &&
            !json_object_object_get_ex(answer, "error", NULL)) {
         json_object_put(answer); /* an event */
     }
     return answer;
+}
+
+static json_object *ask(Qmp *q, json_object *request)
+{
+    return ask_with(q, request, -1, ANSWER_SECONDS);
 }
 
 static json_object *new_request(const char *command)
@@ -132,28 +158,43 @@ static int connect_to(const char *path)
     return fd;
 }
 
+static Qmp *new_qmp(int fd)
+{
+    Qmp *q = g_new0(Qmp, 1);
+
+    q->input = g_string_new(NULL);
+    q->fd = fd;
+    return q;
+}
+
+static gboolean greet(Qmp *q, int seconds)
+{
+    json_object *answer = receive(q, seconds);
+    gboolean good = answer && json_object_object_get_ex(answer, "QMP", NULL);
+
+    json_object_put(answer);
+    return good && qmp_execute(q, "qmp_capabilities", NULL, -1, NULL, NULL);
+}
+
 /* Is it a QMP monitor of that process, and has it time for us? */
 static Qmp *try_socket(const char *path, pid_t pid)
 {
-    g_autoptr(Qmp) q = g_new0(Qmp, 1);
-    json_object *answer;
-    gboolean good;
+    g_autoptr(Qmp) q = new_qmp(connect_to(path));
 
-    q->input = g_string_new(NULL);
-    q->fd = connect_to(path);
-    if (q->fd < 0 || !is_served_by(q->fd, pid)) {
+    return q->fd >= 0 && is_served_by(q->fd, pid) &&
+           greet(q, GREETING_SECONDS) ? g_steal_pointer(&q) : NULL;
+}
+
+Qmp *qmp_attach(int fd, GError **errp)
+{
+    g_autoptr(Qmp) q = new_qmp(fd);
+
+    if (!greet(q, WORK_SECONDS)) {
+        g_set_error(errp, CLI_ERROR, CLI_SYSTEM,
+                    "it ended before it was ready");
         return NULL;
     }
-    answer = receive(q, GREETING_SECONDS);
-    good = answer && json_object_object_get_ex(answer, "QMP", NULL);
-    json_object_put(answer);
-    if (!good) {
-        return NULL;
-    }
-    answer = ask(q, new_request("qmp_capabilities"));
-    good = answer && json_object_object_get_ex(answer, "return", NULL);
-    json_object_put(answer);
-    return good ? g_steal_pointer(&q) : NULL;
+    return g_steal_pointer(&q);
 }
 
 Qmp *qmp_connect(pid_t pid, GError **errp)
@@ -175,12 +216,63 @@ Qmp *qmp_connect(pid_t pid, GError **errp)
     return NULL;
 }
 
-static const char *text_of(json_object *o, const char *key)
+const char *qmp_text(json_object *o, const char *key)
 {
     json_object *value;
+    const char *text = NULL;
 
-    return json_object_object_get_ex(o, key, &value)
-           ? json_object_get_string(value) : "";
+    if (json_object_object_get_ex(o, key, &value)) {
+        text = json_object_get_string(value); /* NULL for JSON's null */
+    }
+    return text ? text : "";
+}
+
+gboolean qmp_execute(Qmp *q, const char *command, json_object *args, int fd,
+                     json_object **ret, GError **errp)
+{
+    json_object *request = new_request(command);
+    json_object *answer, *body;
+    gboolean good;
+
+    if (args) {
+        json_object_object_add(request, "arguments", args);
+    }
+    answer = ask_with(q, request, fd, WORK_SECONDS);
+    good = answer && json_object_object_get_ex(answer, "return", &body);
+    if (good && ret) {
+        *ret = json_object_get(body);
+    } else if (!answer) {
+        g_set_error(errp, CLI_ERROR, CLI_SYSTEM,
+                    "the device model did not answer to %s", command);
+    } else if (!good) {
+        g_autofree char *why = NULL;
+
+        json_object_object_get_ex(answer, "error", &body);
+        why = text_clean(qmp_text(body, "desc"));
+        g_set_error(errp, CLI_ERROR, CLI_SYSTEM, "%s: %s", command, why);
+    }
+    json_object_put(answer);
+    return good;
+}
+
+gboolean qmp_await_migration(Qmp *q, GError **errp)
+{
+    json_object *event, *data;
+    gboolean completed = FALSE, failed = FALSE;
+
+    while (!completed && !failed && (event = receive(q, WORK_SECONDS))) {
+        if (!strcmp(qmp_text(event, "event"), "MIGRATION") &&
+            json_object_object_get_ex(event, "data", &data)) {
+            completed = !strcmp(qmp_text(data, "status"), "completed");
+            failed = !strcmp(qmp_text(data, "status"), "failed");
+        }
+        json_object_put(event);
+    }
+    if (!completed) {
+        g_set_error(errp, CLI_ERROR, CLI_SYSTEM,
+                    "it does not take the saved state");
+    }
+    return completed;
 }
 
 gboolean qmp_set(Qmp *q, const char *key, const char *value,
@@ -203,10 +295,10 @@ gboolean qmp_set(Qmp *q, const char *key, const char *value,
     if (json_object_object_get_ex(answer, "return", &body)) {
         *ret_changed = json_object_object_get_ex(body, "changed", &changed) &&
                        json_object_get_boolean(changed);
-        *ret_note = text_clean(text_of(body, "note"));
+        *ret_note = text_clean(qmp_text(body, "note"));
     } else {
         json_object_object_get_ex(answer, "error", &body);
-        *ret_note = text_clean(text_of(body, "desc"));
+        *ret_note = text_clean(qmp_text(body, "desc"));
     }
     json_object_put(answer);
     return TRUE;

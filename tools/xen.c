@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What xenstore knows of the VMs. Only reads: a read fires no watch, so no
- * device model wakes of it.
+ * What xenstore knows of the VMs. A read fires no watch, so no device model
+ * wakes of it; only `pulsar replace` writes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,14 +9,16 @@
 
 #include <xenstore.h>
 
+#include "cli.h"
 #include "xen.h"
 
 #define UUID_LENGTH  36
 
+static gboolean tried;
+
 /* Connected on first use, for the life of the process. */
 static struct xs_handle *connection(void)
 {
-    static gboolean tried;
     static struct xs_handle *xs;
 
     if (!tried) {
@@ -110,4 +112,44 @@ pid_t xen_device_model(int domid)
         }
     }
     return pid;
+}
+
+char **xen_directory(const char *path)
+{
+    unsigned n = 0, i;
+    char **found = connection() ?
+                   xs_directory(connection(), XBT_NULL, path, &n) : NULL;
+    char **ret = g_new0(char *, n + 1);
+
+    for (i = 0; found && i < n; i++) {
+        ret[i] = g_strdup(found[i]);
+    }
+    free(found);
+    return ret;
+}
+
+static gboolean fail(GError **errp, const char *what, const char *path)
+{
+    g_set_error(errp, CLI_ERROR, CLI_SYSTEM, "xenstore %s cannot be %s: %s",
+                path, what, g_strerror(errno));
+    return FALSE;
+}
+
+gboolean xen_write(const char *path, const char *value, GError **errp)
+{
+    return (connection() && xs_write(connection(), XBT_NULL, path, value,
+                                     strlen(value))) ||
+           fail(errp, "written", path);
+}
+
+gboolean xen_remove(const char *path, GError **errp)
+{
+    return (connection() && (xs_rm(connection(), XBT_NULL, path) ||
+                             errno == ENOENT)) ||
+           fail(errp, "removed", path);
+}
+
+void xen_forked(void)
+{
+    tried = FALSE;
 }

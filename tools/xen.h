@@ -42,4 +42,26 @@ gboolean xen_identity(int domid, char **ret_name, char **ret_uuid);
  */
 pid_t xen_device_model(int domid);
 
+/**
+ * xen_directory: the names below a node of xenstore
+ * @path: of the node
+ *
+ * Returns: an empty list where there are none; free with g_strfreev().
+ */
+char **xen_directory(const char *path);
+
+/**
+ * xen_write: give a node that is there, or a new one, a value
+ *
+ * Returns: FALSE with an error when xenstored does not do it. One that was
+ * there keeps its permissions.
+ */
+gboolean xen_write(const char *path, const char *value, GError **errp);
+
+/** xen_remove: remove a node; one that is not there is no error. */
+gboolean xen_remove(const char *path, GError **errp);
+
+/** xen_forked: let a child process have a connection of its own. */
+void xen_forked(void);
+
 #endif /* PULSAR_XEN_H */

@@ -220,6 +220,27 @@ struct request {
 
 enum send_result { SEND_OK, SEND_BUSY, SEND_TIMEOUT };
 
+/* A vCPU does something: not while the domain is paused. */
+static void enter(void)
+{
+    uint32_t seen;
+
+    for (;;) {
+        atomic_fetch_add(&shared->running, 1);
+        seen = atomic_load(&shared->paused);
+        if (!seen) {
+            return;
+        }
+        atomic_fetch_sub(&shared->running, 1);
+        syscall(SYS_futex, &shared->paused, FUTEX_WAIT, seen, NULL, NULL, 0);
+    }
+}
+
+static void leave(void)
+{
+    atomic_fetch_sub(&shared->running, 1);
+}
+
 /* Hand a request to the device model and sleep until it is answered. */
 static enum send_result send_request(struct request *r, uint64_t timeout)
 {
@@ -227,7 +248,9 @@ static enum send_result send_request(struct request *r, uint64_t timeout)
     struct si_channel *ch = &shared->channel[1 + r->vcpu];
     uint64_t deadline = si_now() + timeout;
 
+    enter();
     if (slot->state != STATE_IOREQ_NONE) {
+        leave();
         return SEND_BUSY;
     }
     slot->addr = r->addr;
@@ -241,6 +264,7 @@ static enum send_result send_request(struct request *r, uint64_t timeout)
     atomic_thread_fence(memory_order_seq_cst);
     slot->state = STATE_IOREQ_READY;
     raise_channel(1 + r->vcpu);
+    leave();
     for (;;) {
         uint32_t seen = atomic_load(&ch->to_guest);
 
@@ -251,9 +275,10 @@ static enum send_result send_request(struct request *r, uint64_t timeout)
             return SEND_TIMEOUT;
         }
     }
-    atomic_thread_fence(memory_order_seq_cst);
+    enter();
     r->data = slot->data;
     slot->state = STATE_IOREQ_NONE;
+    leave();
     return SEND_OK;
 }
 
@@ -266,8 +291,8 @@ static bool ring_write(uint32_t type, uint32_t size_log2, uint64_t addr,
                        uint64_t data)
 {
     struct buffered_iopage *page = ring();
-    uint64_t ptrs = atomic_load(ring_pointers());
-    uint32_t rp = ptrs, wp = ptrs >> 32, slots = size_log2 == 3 ? 2 : 1;
+    uint32_t rp, wp, slots = size_log2 == 3 ? 2 : 1;
+    uint64_t ptrs;
     buf_ioreq_t entry = {
         .type = type,
         .dir = IOREQ_WRITE,
@@ -276,7 +301,12 @@ static bool ring_write(uint32_t type, uint32_t size_log2, uint64_t addr,
         .data = (uint32_t)data,
     };
 
+    enter();
+    ptrs = atomic_load(ring_pointers());
+    rp = ptrs;
+    wp = ptrs >> 32;
     if (wp - rp > IOREQ_BUFFER_SLOT_NUM - slots) {
+        leave();
         return false;
     }
     page->buf_ioreq[wp % IOREQ_BUFFER_SLOT_NUM] = entry;
@@ -296,6 +326,7 @@ static bool ring_write(uint32_t type, uint32_t size_log2, uint64_t addr,
             break;
         }
     }
+    leave();
     return true;
 }
 

@@ -12,6 +12,8 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +47,10 @@ struct xenforeignmemory_resource_handle {
 static struct si_shared *shared;
 static int dir_fd = -1, ram_fd = -1, xen_fd = -1;
 static pthread_t main_thread;
+static bool restricted;         /* this process has restricted itself */
+
+/* In the command `pulsar`, calls that can be its last: STANDIN_DIE_AT. */
+static _Atomic long until_death;
 
 static void die(const char *what)
 {
@@ -52,10 +58,22 @@ static void die(const char *what)
     _exit(70);
 }
 
+/* Is it a device model, and no other program of the test's? */
+static bool is_device_model(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-xen-domid") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 __attribute__((constructor))
-static void attach(void)
+static void attach(int argc, char **argv)
 {
     const char *dir = getenv("STANDIN_DIR");
+    const char *die_at = getenv("STANDIN_DIE_AT");
 
     if (!dir) {
         return;         /* a helper program of the device model */
@@ -75,7 +93,20 @@ static void attach(void)
         die("the domain's xen file is not one");
     }
     main_thread = pthread_self();
-    atomic_store(&shared->dm_pid, getpid());
+    if (is_device_model(argc, argv)) {
+        atomic_store(&shared->dm_pid, getpid());
+    } else if (die_at) {
+        atomic_store(&until_death, atol(die_at));
+    }
+}
+
+/* Both halves of what can be the last: before it is done, and after. */
+static void may_die(void)
+{
+    if (atomic_load(&until_death) > 0 &&
+        atomic_fetch_sub(&until_death, 1) == 1) {
+        kill(getpid(), SIGKILL);
+    }
 }
 
 /* Count a call; true if a rule says that this one is to fail. */
@@ -85,6 +116,7 @@ static bool failing(enum si_call call)
         errno = ENODEV;
         return true;
     }
+    may_die();
     atomic_fetch_add(&shared->calls[call], 1);
     for (int i = 0; i < SI_MAX_FAULTS; i++) {
         struct si_fault *f = &shared->fault[i];
@@ -104,7 +136,7 @@ static bool failing(enum si_call call)
 /* What is open on /dev/null after a restriction answers no hypercall. */
 static bool refused(void)
 {
-    if (atomic_load(&shared->restricted)) {
+    if (restricted) {
         errno = ENOTTY;
         return true;
     }
@@ -114,7 +146,7 @@ static bool refused(void)
 static bool wrong_domain(uint32_t domid)
 {
     if (domid != shared->domid) {
-        errno = atomic_load(&shared->restricted) ? EPERM : ESRCH;
+        errno = restricted ? EPERM : ESRCH;
         return true;
     }
     return false;
@@ -183,6 +215,51 @@ int xc_domain_shutdown(xc_interface *xch, uint32_t domid, int reason)
 {
     CALL(xc_domain_shutdown, domid, -1);
     return refused() ? -1 : shut_down(reason);
+}
+
+/* Returns once no vCPU runs, as Xen's does. */
+int xc_domain_pause(xc_interface *xch, uint32_t domid)
+{
+    CALL(xc_domain_pause, domid, -1);
+    si_futex_bump(&shared->paused);
+    while (atomic_load(&shared->running)) {
+        sched_yield();
+    }
+    return 0;
+}
+
+int xc_domain_unpause(xc_interface *xch, uint32_t domid)
+{
+    uint32_t old = atomic_load(&shared->paused);
+
+    CALL(xc_domain_unpause, domid, -1);
+    while (old && !atomic_compare_exchange_weak(&shared->paused, &old,
+                                                old - 1)) {
+    }
+    if (!old) {
+        errno = EINVAL;
+        return -1;
+    }
+    syscall(SYS_futex, &shared->paused, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+    return 0;
+}
+
+int xc_domain_getinfolist(xc_interface *xch, uint32_t first,
+                          unsigned int max, xc_domaininfo_t *info)
+{
+    if (failing(SI_xc_domain_getinfolist)) {
+        return -1;
+    }
+    if (!max || first > shared->domid) {
+        return 0;
+    }
+    *info = (xc_domaininfo_t) {
+        .domain = shared->domid,
+        .flags = XEN_DOMINF_hvm_guest |
+            (atomic_load(&shared->paused) ? XEN_DOMINF_paused : 0),
+        .max_vcpu_id = shared->nr_vcpus - 1,
+    };
+    return 1;
 }
 
 int xc_set_hvm_param(xc_interface *xch, uint32_t domid, int param,
@@ -301,6 +378,11 @@ xendevicemodel_handle *xendevicemodel_open(struct xentoollog_logger *logger,
         (xendevicemodel_handle *)&dir_fd;
 }
 
+int xendevicemodel_close(xendevicemodel_handle *dmod)
+{
+    return 0;
+}
+
 static ioreq_t *vcpu_request(uint32_t vcpu)
 {
     shared_iopage_t *page = (void *)((char *)shared + SI_IOREQ_OFFSET +
@@ -318,6 +400,7 @@ int xendevicemodel_create_ioreq_server(xendevicemodel_handle *dmod,
         errno = ENOSPC;
         return -1;
     }
+    memset((char *)shared + SI_IOREQ_OFFSET, 0, 2 * SI_PAGE);
     atomic_store(&shared->server_atomic,
                  handle_bufioreq == HVM_IOREQSRV_BUFIOREQ_ATOMIC);
     atomic_store(&shared->server_created, 1);
@@ -343,6 +426,13 @@ int xendevicemodel_destroy_ioreq_server(xendevicemodel_handle *dmod,
     }
     atomic_store(&shared->server_enabled, 0);
     atomic_store(&shared->server_created, 0);
+    /* With it go what it claimed and its event channels. */
+    si_lock(shared);
+    memset(shared->range, 0, sizeof(shared->range));
+    si_unlock(shared);
+    for (uint32_t i = 0; i < shared->nr_channels; i++) {
+        atomic_store(&shared->channel[i].state, 0);
+    }
     si_futex_bump(&shared->event_seq);
     return 0;
 }
@@ -991,6 +1081,7 @@ int xentoolcore_restrict_all(domid_t domid)
     if (!next || next(domid) < 0) {
         return -1;
     }
+    restricted = true;
     atomic_store(&shared->restricted, 1);
     return 0;
 }
@@ -1070,6 +1161,39 @@ int ioctl(int fd, unsigned long request, ...)
         return -1;
     }
     return next(fd, request, argument);
+}
+
+/* ---- what the command tells its journal and device models -------------- */
+
+int rename(const char *from, const char *to)
+{
+    int (*next)(const char *, const char *) = dlsym(RTLD_NEXT, "rename");
+
+    may_die();
+    return next(from, to);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    ssize_t (*next)(int, const struct msghdr *, int) =
+        dlsym(RTLD_NEXT, "sendmsg");
+
+    may_die();
+    return next(fd, msg, flags);
+}
+
+pid_t fork(void)
+{
+    pid_t (*next)(void) = dlsym(RTLD_NEXT, "fork");
+    pid_t pid;
+
+    may_die();
+    pid = next();
+    if (!pid) {
+        /* The job of one VM dies with the command's count, no other child. */
+        atomic_store(&until_death, 0);
+    }
+    return pid;
 }
 
 int inotify_init1(int flags)

@@ -55,6 +55,9 @@
     X(xc_interface_close)                               \
     X(xc_domain_populate_physmap_exact)                 \
     X(xc_domain_shutdown)                               \
+    X(xc_domain_pause)                                  \
+    X(xc_domain_unpause)                                \
+    X(xc_domain_getinfolist)                            \
     X(xc_get_hvm_param)                                 \
     X(xc_set_hvm_param)                                 \
     X(xc_passthrough)                                   \
@@ -185,6 +188,8 @@ struct si_shared {
     _Atomic uint64_t msi_addr, msi_data;
 
     _Atomic uint32_t event_seq;     /* futex: server, domain or socket */
+    _Atomic uint32_t paused;        /* futex: how many times */
+    _Atomic uint32_t running;       /* vCPUs that do something */
     _Atomic uint32_t shutdowns, shutdown_reason;
     _Atomic uint32_t restricted;
 

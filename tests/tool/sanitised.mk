@@ -5,6 +5,7 @@
 MAKEFLAGS += --no-builtin-rules
 CC := $(if $(filter default,$(origin CC)),cc,$(CC))
 sysconfdir := /etc
+libexecdir := /usr/libexec
 runstatedir := /run
 SANITISE := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
     -fno-omit-frame-pointer
