@@ -362,14 +362,16 @@ static gboolean start_keeper(Exchange *x, Step step, GError **errp)
     return ok;
 }
 
-/* It is over: nothing is to be found any more. */
+/* It is over: nothing is to be found any more, the journal first. */
 static void forget(Exchange *x)
 {
-    static const char *const names[] = { "journal", "state" };
-    guint i;
+    g_autoptr(GDir) dir = g_dir_open(x->dir, 0, NULL);
+    g_autofree char *journal = file_of(x, "journal");
+    const char *name;
 
-    for (i = 0; i < G_N_ELEMENTS(names); i++) {
-        g_autofree char *file = file_of(x, names[i]);
+    unlink(journal);
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *file = file_of(x, name);
 
         unlink(file);
     }
@@ -1024,8 +1026,9 @@ static gboolean set_password(Exchange *x, GError **errp)
     return qmp_execute(x->qmp, "change-vnc-password", args, -1, NULL, errp);
 }
 
-/* What the toolstack wrote down about the process, where it did. */
-static void tell_toolstack(Exchange *x)
+/* What the toolstack wrote down about the process: its number, by which it
+ * ends it, has to be right. */
+static gboolean tell_toolstack(Exchange *x, GError **errp)
 {
     g_autofree char *home = g_strdup_printf("/local/domain/%d", x->domid);
     g_autofree char *pid = g_strdup_printf("%d", x->next);
@@ -1036,7 +1039,9 @@ static void tell_toolstack(Exchange *x)
     json_object *list, *info;
     size_t i;
 
-    xen_write(pid_node, pid, NULL);
+    if (!xen_write(pid_node, pid, errp)) {
+        return FALSE;
+    }
     if (had_vnc &&
         qmp_execute(x->qmp, "query-vnc", NULL, -1, &info, NULL)) {
         if (strcmp(had_vnc, qmp_text(info, "service"))) {
@@ -1044,8 +1049,8 @@ static void tell_toolstack(Exchange *x)
         }
         json_object_put(info);
     }
-    if (!qmp_execute(x->qmp, "query-chardev", NULL, -1, &list, NULL)) {
-        return;
+    if (!qmp_execute(x->qmp, "query-chardev", NULL, -1, &list, errp)) {
+        return FALSE;
     }
     for (i = 0; i < json_object_array_length(list); i++) {
         json_object *one = json_object_array_get_idx(list, i);
@@ -1064,6 +1069,7 @@ static void tell_toolstack(Exchange *x)
         }
     }
     json_object_put(list);
+    return TRUE;
 }
 
 /* The next one has the state: it gets the guest. */
@@ -1084,8 +1090,8 @@ static gboolean hand_over(Exchange *x, GError **errp)
     if (!running && !qmp_execute(x->qmp, "cont", NULL, -1, NULL, errp)) {
         return FALSE;
     }
-    tell_toolstack(x);
-    if (!write_step(x, STEP_RESUMING, errp) || !unpause_guest(x, errp)) {
+    if (!tell_toolstack(x, errp) || !write_step(x, STEP_RESUMING, errp) ||
+        !unpause_guest(x, errp)) {
         return FALSE;
     }
     x->report->after = x->next;

@@ -48,9 +48,14 @@ static struct si_shared *shared;
 static int dir_fd = -1, ram_fd = -1, xen_fd = -1;
 static pthread_t main_thread;
 static bool restricted;         /* this process has restricted itself */
+static bool device_model;       /* … and is one, not a program beside it */
+static bool command;            /* this is `pulsar replace` */
 
-/* In the command `pulsar`, calls that can be its last: STANDIN_DIE_AT. */
-static _Atomic long until_death;
+/*
+ * In the command `pulsar`: which of its calls is its last (STANDIN_DIE_AT),
+ * and which fails (STANDIN_FAIL_AT).
+ */
+static _Atomic long until_death, until_failure;
 
 static void die(const char *what)
 {
@@ -74,6 +79,7 @@ static void attach(int argc, char **argv)
 {
     const char *dir = getenv("STANDIN_DIR");
     const char *die_at = getenv("STANDIN_DIE_AT");
+    const char *fail_at = getenv("STANDIN_FAIL_AT");
 
     if (!dir) {
         return;         /* a helper program of the device model */
@@ -93,20 +99,37 @@ static void attach(int argc, char **argv)
         die("the domain's xen file is not one");
     }
     main_thread = pthread_self();
-    if (is_device_model(argc, argv)) {
+    device_model = is_device_model(argc, argv);
+    if (device_model) {
         atomic_store(&shared->dm_pid, getpid());
-    } else if (die_at) {
-        atomic_store(&until_death, atol(die_at));
+    } else if (argc > 1 && strcmp(argv[1], "replace") == 0) {
+        command = true;
+        atomic_store(&shared->cuts, 0);
+        atomic_store(&until_death, die_at ? atol(die_at) : 0);
+        atomic_store(&until_failure, fail_at ? atol(fail_at) : 0);
     }
 }
 
-/* Both halves of what can be the last: before it is done, and after. */
-static void may_die(void)
+static bool reached(_Atomic long *count)
 {
-    if (atomic_load(&until_death) > 0 &&
-        atomic_fetch_sub(&until_death, 1) == 1) {
+    return atomic_load(count) > 0 && atomic_fetch_sub(count, 1) == 1;
+}
+
+/* Dies before what it was about to do, or says whether that is to fail. */
+static bool cut_short(void)
+{
+    if (!command) {
+        return false;
+    }
+    atomic_fetch_add(&shared->cuts, 1);
+    if (reached(&until_death)) {
         kill(getpid(), SIGKILL);
     }
+    if (reached(&until_failure)) {
+        errno = EIO;
+        return true;
+    }
+    return false;
 }
 
 /* Count a call; true if a rule says that this one is to fail. */
@@ -116,8 +139,10 @@ static bool failing(enum si_call call)
         errno = ENODEV;
         return true;
     }
-    may_die();
     atomic_fetch_add(&shared->calls[call], 1);
+    if (cut_short()) {
+        return true;
+    }
     for (int i = 0; i < SI_MAX_FAULTS; i++) {
         struct si_fault *f = &shared->fault[i];
 
@@ -433,6 +458,10 @@ int xendevicemodel_destroy_ioreq_server(xendevicemodel_handle *dmod,
     for (uint32_t i = 0; i < shared->nr_channels; i++) {
         atomic_store(&shared->channel[i].state, 0);
     }
+    if (!device_model) {
+        /* Its process is gone, and so are its handles. */
+        atomic_store(&shared->nr_handles, 0);
+    }
     si_futex_bump(&shared->event_seq);
     return 0;
 }
@@ -719,7 +748,7 @@ xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger,
                                  unsigned int flags)
 {
     xenevtchn_handle *xce;
-    char name[32];
+    char name[32], stale[64];
 
     if (failing(SI_xenevtchn_open) || refused()) {
         return NULL;
@@ -733,10 +762,14 @@ xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger,
         return NULL;
     }
     /* Open for both, so that it never reads as ended. */
-    xce->fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC);
+    xce->fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (xce->fd < 0) {
         die(name);
     }
+    while (read(xce->fd, stale, sizeof(stale)) > 0) {
+        /* what a process that was killed had left */
+    }
+    fcntl(xce->fd, F_SETFL, 0);
     return xce;
 }
 
@@ -1169,8 +1202,7 @@ int rename(const char *from, const char *to)
 {
     int (*next)(const char *, const char *) = dlsym(RTLD_NEXT, "rename");
 
-    may_die();
-    return next(from, to);
+    return cut_short() ? -1 : next(from, to);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
@@ -1178,8 +1210,7 @@ ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
     ssize_t (*next)(int, const struct msghdr *, int) =
         dlsym(RTLD_NEXT, "sendmsg");
 
-    may_die();
-    return next(fd, msg, flags);
+    return cut_short() ? -1 : next(fd, msg, flags);
 }
 
 pid_t fork(void)
@@ -1187,11 +1218,12 @@ pid_t fork(void)
     pid_t (*next)(void) = dlsym(RTLD_NEXT, "fork");
     pid_t pid;
 
-    may_die();
+    if (cut_short()) {
+        return -1;
+    }
     pid = next();
     if (!pid) {
-        /* The job of one VM dies with the command's count, no other child. */
-        atomic_store(&until_death, 0);
+        command = false;
     }
     return pid;
 }

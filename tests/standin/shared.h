@@ -190,6 +190,7 @@ struct si_shared {
     _Atomic uint32_t event_seq;     /* futex: server, domain or socket */
     _Atomic uint32_t paused;        /* futex: how many times */
     _Atomic uint32_t running;       /* vCPUs that do something */
+    _Atomic uint32_t cuts;          /* places where `pulsar` can be cut short */
     _Atomic uint32_t shutdowns, shutdown_reason;
     _Atomic uint32_t restricted;
 

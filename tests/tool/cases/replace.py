@@ -2,6 +2,7 @@
 """pulsar replace, with real device models of which the stand-in plays the
 guests."""
 
+import collections
 import contextlib
 import os
 import subprocess
@@ -63,6 +64,8 @@ class Place:
                              env={**self.env, **dict(env)}, **more)
 
     def close(self):
+        for pid in keepers(self):
+            os.kill(pid, 9)
         with contextlib.suppress(ProcessLookupError, TypeError):
             os.kill(self.pid(), 9)
         self.machine.close()
@@ -101,3 +104,87 @@ def a_device_model_is_replaced_and_back(host):
             guest.outb(SCRATCH, byte + 1)
             check(not p.left(), 'something is left')
             print(f'# stood still for {result["paused_ms"]} ms')
+
+
+def at_rest(p, byte, about):
+    """The guest has a device model and is not paused, and nothing is left."""
+    check(p.machine.guest.inb(SCRATCH) == byte, f'{about}: a byte is lost')
+    check(not p.left(), f'{about}: something is left')
+    equal(processes(p), [p.pid()], f'{about}: device models')
+    equal(keepers(p), [], f'{about}: keepers')
+
+
+def processes(p, comm=None):
+    """Those that live and belong to the domain."""
+    found = []
+    for number in filter(str.isdigit, os.listdir('/proc')):
+        with contextlib.suppress(OSError):
+            with open(f'/proc/{number}/environ', 'rb') as f:
+                ours = f'STANDIN_DIR={p.machine.folder}\0'.encode() in f.read()
+            with open(f'/proc/{number}/comm', encoding='ascii') as f:
+                name = f.read().strip()
+            if ours and (name == comm if comm else name.startswith('qemu')):
+                found.append(int(number))
+    return found
+
+
+def keepers(p):
+    return processes(p, 'pulsar-keeper')
+
+
+def cuts(p):
+    """In how many places a replacement can be cut short."""
+    p.replace(standin.QEMU)
+    return p.machine.guest.stat()['cuts']
+
+
+@case
+def killed_at_every_step_it_is_finished_or_taken_back(host):
+    """By SIGKILL before each call of Xen's and xenstore's libraries, each
+    line to a device model, each fork, each entry in the journal."""
+    outcomes = collections.Counter()
+    with place(host) as p:
+        for step in range(1, cuts(p) + 1):
+            p.machine.guest.outb(SCRATCH, step & 0xff)
+            child = host.start('replace', '--with', standin.QEMU,
+                               p.machine.domid,
+                               env={**p.env, 'STANDIN_DIE_AT': str(step)})
+            child.communicate(timeout=120)
+            if child.returncode == OK:
+                break       # it took fewer this time
+            equal(child.returncode, -9, f'step {step}')
+            result = p.replace(standin.QEMU, '--json', code=None).json()
+            about = f'killed at step {step}, then {result}'
+            check(result['result'] in ('replaced', 'finished'),
+                  f'{about}\n{p.machine.complaint()}')
+            outcomes[result['result']] += 1
+            at_rest(p, step & 0xff, about)
+    print(f'# {step} steps: {dict(outcomes)}')
+    check(step > 50 and len(outcomes) == 2, f'{step} steps, only {outcomes}')
+
+
+@case
+def whatever_fails_the_guest_goes_on(host):
+    """Each of the same calls fails once."""
+    outcomes = collections.Counter()
+    with place(host) as p:
+        for step in range(1, cuts(p) + 1):
+            p.machine.guest.outb(SCRATCH, step & 0xff)
+            before = p.pid()
+            result = p.replace(standin.QEMU, '--json', code=None,
+                               env={'STANDIN_FAIL_AT': str(step)})
+            if not result.out:
+                outcomes['said'] += 1       # not even the VM was found
+                continue
+            result = result.json()
+            outcomes[result['result']] += 1
+            about = f'step {step} failed: {result}'
+            if result['result'] == 'lost':
+                check(p.left(), f'{about}: nothing to go by is left')
+                check(p.replace(standin.QEMU, '--json').json()['result'] in
+                      ('replaced', 'finished'), about)
+            elif result['result'] in ('refused', 'kept'):
+                equal(p.pid(), before, about)
+            at_rest(p, step & 0xff, about)
+    print(f'# {step} steps: {dict(outcomes)}')
+    check({'refused', 'kept', 'back', 'replaced'} <= set(outcomes), outcomes)
