@@ -953,6 +953,16 @@ static gboolean prepare_xenstore(Exchange *x, GError **errp)
     return xen_remove(state, errp) && backends_reset(x->domid, errp);
 }
 
+/* No process that a run that was broken off started is to be forgotten. */
+static gboolean next_born(pid_t pid, void *opaque, GError **errp)
+{
+    Exchange *x = opaque;
+
+    x->next = pid;
+    x->next_start = launch_start_time(pid);
+    return write_step(x, STEP_STARTING, errp);
+}
+
 static gboolean start_next(Exchange *x, GError **errp)
 {
     int ends[2];
@@ -961,15 +971,14 @@ static gboolean start_next(Exchange *x, GError **errp)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
         return fail(errp, "no socket can be made: %s", g_strerror(errno));
     }
-    x->next = launch_start(x->launch, x->back ? x->launch->program :
-                           x->program, program_fd(x), x->args, ends[1],
-                           x->own_number, errp);
-    close(ends[1]);
-    x->next_start = launch_start_time(x->next);
-    if (!x->next) {
+    if (!launch_start(x->launch, x->back ? x->launch->program : x->program,
+                      program_fd(x), x->args, ends[1], x->own_number,
+                      next_born, x, errp)) {
         close(ends[0]);
+        close(ends[1]);
         return FALSE;
     }
+    close(ends[1]);
     x->qmp = qmp_attach(ends[0], errp);
     return x->qmp != NULL;
 }
@@ -1102,32 +1111,14 @@ static gboolean hand_over(Exchange *x, GError **errp)
 /* One process in the place of the one that is gone. */
 static gboolean try_next(Exchange *x, GError **errp)
 {
-    x->next = 0;
-    x->next_start = 0;
-    return write_step(x, STEP_STARTING, errp) &&
+    /* One that does not have the guest. */
+    return end_process(x->next, x->next_start, errp) &&
+           write_step(x, STEP_STARTING, errp) &&
            domain_destroy_servers(x->domain, errp) &&
            prepare_xenstore(x, errp) && start_next(x, errp) &&
            load_state(x, errp) && check_hardware(x, errp) &&
            set_password(x, errp) && write_step(x, STEP_LOADED, errp) &&
            hand_over(x, errp);
-}
-
-/* Whatever a run that was broken off has started: ended, for it does not
- * have the guest. */
-static gboolean end_others(Exchange *x, GError **errp)
-{
-    g_autoptr(GPtrArray) found = proc_find_dms();
-    guint i;
-
-    for (i = 0; i < found->len; i++) {
-        const ProcDm *dm = found->pdata[i];
-
-        if (dm->domid == x->domid &&
-            !end_process(dm->pid, launch_start_time(dm->pid), errp)) {
-            return FALSE;
-        }
-    }
-    return TRUE;
 }
 
 /* From the end of the old process on: forward, or else back. */
@@ -1149,7 +1140,7 @@ static gboolean go_on(Exchange *x, GError **errp)
         }
         x->back = TRUE;
     }
-    if (end_others(x, &second) && try_next(x, &second)) {
+    if (try_next(x, &second)) {
         x->report->result = EXCHANGE_BACK;
         return fail(errp, "the new device model could not take over (%s); "
                     "the old program runs again",
@@ -1157,7 +1148,7 @@ static gboolean go_on(Exchange *x, GError **errp)
     }
     shown = text_shown(x->dir);
     x->report->result = EXCHANGE_LOST;
-    end_others(x, NULL);
+    end_process(x->next, x->next_start, NULL);
     x->back = FALSE;
     write_step(x, STEP_STARTING, NULL);
     return fail(errp, "neither the new device model could take over (%s) nor "
@@ -1248,7 +1239,7 @@ static gboolean recover(Exchange *x, const char *journal, gboolean *ret_over,
     }
     if (!start_keeper(x, x->step, errp) ||
         !end_process(x->launch->pid, x->launch->start, errp) ||
-        !end_others(x, errp) || !go_on(x, errp)) {
+        !go_on(x, errp)) {
         return FALSE;
     }
     x->report->result = EXCHANGE_FINISHED;

@@ -542,41 +542,64 @@ static char **to_vector(const char *first, GPtrArray *list)
     return (char **)g_ptr_array_free(v, FALSE);
 }
 
+static void close_pipe(const int *ends)
+{
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        if (ends[i] >= 0) {
+            close(ends[i]);
+        }
+    }
+}
+
 pid_t launch_start(const Launch *l, const char *program, int exe,
                    GPtrArray *args, int extra, int extra_number,
-                   GError **errp)
+                   LaunchBorn *born, void *opaque, GError **errp)
 {
     g_autofree char **argv = to_vector(program, args);
     g_autofree char **envp = to_vector(NULL, l->env);
+    int ends[2] = { -1, -1 }, gate[2] = { -1, -1 };
     char why[256] = "";
-    int ends[2];
+    pid_t ret = 0;
     ssize_t n;
     pid_t pid;
 
-    if (pipe2(ends, O_CLOEXEC)) {
+    if (pipe2(ends, O_CLOEXEC) || pipe2(gate, O_CLOEXEC)) {
         fail(errp, "%s cannot be started", program);
-        return 0;
+        goto out;
     }
     pid = fork();
     if (!pid) {
+        /* It begins when we say so, and not if we end before. */
+        close(gate[1]);
+        if (read(gate[0], why, 1) != 1) {
+            _exit(127);
+        }
         become(l, program, exe, argv, envp, extra, extra_number, ends[1]);
     }
-    close(ends[1]);
     if (pid < 0) {
         fail(errp, "%s cannot be started", program);
-        pid = 0;
-    } else {
-        /* Nothing comes when the program took over. */
-        n = read(ends[0], why, sizeof(why) - 1);
-        if (n > 0) {
-            why[n] = 0;
-            g_set_error(errp, CLI_ERROR, CLI_SYSTEM,
-                        "%s cannot be started: %s", program, why);
-            pid = 0;
-        }
+        goto out;
     }
-    close(ends[0]);
-    return pid;
+    close(ends[1]);
+    ends[1] = -1;
+    if (!born(pid, opaque, errp)) {
+        goto out;
+    }
+    n = write(gate[1], "", 1) == 1 ? read(ends[0], why, sizeof(why) - 1) : -1;
+    /* Nothing comes when the program took over. */
+    if (n == 0) {
+        ret = pid;
+    } else {
+        why[MAX(n, 0)] = 0;
+        g_set_error(errp, CLI_ERROR, CLI_SYSTEM, "%s cannot be started: %s",
+                    program, why);
+    }
+out:
+    close_pipe(ends);
+    close_pipe(gate);
+    return ret;
 }
 
 /* ---- as JSON --------------------------------------------------------- */

@@ -61,19 +61,24 @@ gboolean launch_take_fd(Launch *l, int number, GError **errp);
 /** launch_free_number: a number that no descriptor handed over has. */
 int launch_free_number(const Launch *l);
 
+/** LaunchBorn: told of a process before it becomes the program, which it does
+ * not when this fails or when we end. */
+typedef gboolean LaunchBorn(pid_t pid, void *opaque, GError **errp);
+
 /**
  * launch_start: start a program that way
  * @program: its path, which is the name it gets too
  * @exe: the program file, open
  * @args: instead of those of @l
  * @extra: one more descriptor, which becomes @extra_number, or -1
+ * @born: told of the process first
  *
  * Returns: the process, our child; 0 with an error when it could not be
  * started.
  */
 pid_t launch_start(const Launch *l, const char *program, int exe,
                    GPtrArray *args, int extra, int extra_number,
-                   GError **errp);
+                   LaunchBorn *born, void *opaque, GError **errp);
 
 /**
  * launch_to_json: all but the descriptors, and of those the numbers

@@ -156,7 +156,8 @@ def killed_at_every_step_it_is_finished_or_taken_back(host):
             result = p.replace(standin.QEMU, '--json', code=None).json()
             about = f'killed at step {step}, then {result}'
             check(result['result'] in ('replaced', 'finished'),
-                  f'{about}\n{p.machine.complaint()}')
+                  f'{about}\n{p.machine.complaint()}\n'
+                  f'{processes(p)}')
             outcomes[result['result']] += 1
             at_rest(p, step & 0xff, about)
     print(f'# {step} steps: {dict(outcomes)}')
