@@ -192,6 +192,10 @@ static gboolean lock_dir(Exchange *x, GError **errp)
 {
     struct stat have, there;
 
+    /* Where nothing has had a ledger page since the host started. */
+    if (mkdir(page_rundir(), 0755) && errno != EEXIST) {
+        return fail_file(errp, page_rundir(), "made");
+    }
     for (;;) {
         if (mkdir(x->dir, 0700) && errno != EEXIST) {
             return fail_file(errp, x->dir, "made");
@@ -720,16 +724,19 @@ static char *program_version(const char *program, GError **errp)
 static gboolean open_program(Exchange *x, GError **errp)
 {
     int fd = open(x->program, O_RDONLY | O_CLOEXEC);
-    char magic[4] = "";
+    char magic[2] = "";
 
     if (fd < 0) {
         return fail_file(errp, x->program, "opened");
     }
     g_hash_table_insert(x->launch->fds, g_strdup("new"), GINT_TO_POINTER(fd));
-    if (pread(fd, magic, sizeof(magic), 0) != sizeof(magic) ||
-        memcmp(magic, "\177ELF", sizeof(magic))) {
+    /* A script is read by its path, which may be another file there. */
+    if (pread(fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+        !memcmp(magic, "#!", sizeof(magic)) &&
+        (g_hash_table_contains(x->launch->fds, "root") ||
+         g_hash_table_contains(x->launch->fds, "ns/mnt"))) {
         errno = ENOEXEC;
-        return fail_file(errp, x->program, "started as another's");
+        return fail_file(errp, x->program, "started in another root folder");
     }
     return TRUE;
 }
