@@ -314,22 +314,43 @@ static gboolean read_journal(Exchange *x, const char *text, GError **errp)
     return FALSE;
 }
 
-/* Keeps nothing that somebody waits for the end of. */
-static void G_GNUC_NORETURN keep(Exchange *x, int *ends)
+/* Closes all but what the next device model gets, and @gate: somebody may
+ * wait for the end of any other. */
+static void close_others(const Exchange *x, int gate)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    g_autoptr(GHashTable) kept = g_hash_table_new(NULL, NULL);
+    g_autoptr(GArray) others = g_array_new(FALSE, FALSE, sizeof(int));
+    g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+    GHashTableIter iter;
+    const char *name;
+    gpointer fd;
+    guint i;
+
+    g_hash_table_iter_init(&iter, x->launch->fds);
+    while (g_hash_table_iter_next(&iter, NULL, &fd)) {
+        g_hash_table_add(kept, fd);
+    }
+    g_hash_table_add(kept, GINT_TO_POINTER(gate));
+    while (dir && (name = g_dir_read_name(dir))) {
+        int one = atoi(name);
+
+        if (!g_hash_table_contains(kept, GINT_TO_POINTER(one))) {
+            g_array_append_val(others, one);
+        }
+    }
+    for (i = 0; i < others->len; i++) {
+        close(g_array_index(others, int, i));
+    }
+}
+
+static void G_GNUC_NORETURN keep(Exchange *x, int gate)
+{
     char byte;
-    int fd;
 
     setsid();
     prctl(PR_SET_NAME, "pulsar-keeper");
-    for (fd = 0; fd <= 2; fd++) {
-        dup2(null, fd);
-    }
-    close(x->lock);
-    close(ends[1]);
-    g_clear_pointer(&x->qmp, qmp_close);
-    if (read(ends[0], &byte, 1) == 1) {
+    close_others(x, gate);
+    if (read(gate, &byte, 1) == 1) {
         for (;;) {
             pause();
         }
@@ -354,7 +375,7 @@ static gboolean start_keeper(Exchange *x, Step step, GError **errp)
     }
     x->keeper = fork();
     if (!x->keeper) {
-        keep(x, ends);
+        keep(x, ends[0]);
     }
     close(ends[0]);
     x->keeper_start = launch_start_time(x->keeper);

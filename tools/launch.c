@@ -145,17 +145,60 @@ static gboolean take_status(Launch *l, GError **errp)
     return TRUE;
 }
 
+/* As /proc/PID/limits calls them; prlimit(2) asks for a capability more. */
+static const char *const limit_names[RLIM_NLIMITS] = {
+    [RLIMIT_CPU] = "Max cpu time",
+    [RLIMIT_FSIZE] = "Max file size",
+    [RLIMIT_DATA] = "Max data size",
+    [RLIMIT_STACK] = "Max stack size",
+    [RLIMIT_CORE] = "Max core file size",
+    [RLIMIT_RSS] = "Max resident set",
+    [RLIMIT_NPROC] = "Max processes",
+    [RLIMIT_NOFILE] = "Max open files",
+    [RLIMIT_MEMLOCK] = "Max locked memory",
+    [RLIMIT_AS] = "Max address space",
+    [RLIMIT_LOCKS] = "Max file locks",
+    [RLIMIT_SIGPENDING] = "Max pending signals",
+    [RLIMIT_MSGQUEUE] = "Max msgqueue size",
+    [RLIMIT_NICE] = "Max nice priority",
+    [RLIMIT_RTPRIO] = "Max realtime priority",
+    [RLIMIT_RTTIME] = "Max realtime timeout",
+};
+
+static rlim_t parse_limit(const char *text)
+{
+    return g_str_has_prefix(text, "unlimited") ? RLIM_INFINITY
+                                               : strtoull(text, NULL, 10);
+}
+
 static gboolean take_limits(Launch *l, GError **errp)
 {
+    gsize len;
+    g_autofree char *text = read_proc(l->pid, "limits", &len, errp);
+    char soft[32], hard[32];
     guint i;
 
-    for (i = 0; i < RLIM_NLIMITS; i++) {
-        if (prlimit(l->pid, i, NULL, &l->limits[i])) {
+    for (i = 0; text && i < RLIM_NLIMITS; i++) {
+        const char *at = strstr(text, limit_names[i]);
+        struct rlimit own;
+
+        if (!at || sscanf(at + strlen(limit_names[i]), "%31s %31s", soft,
+                          hard) != 2) {
+            errno = EINVAL;
             return fail(errp, "the limits of process %d cannot be read",
                         l->pid);
         }
+        l->limits[i].rlim_cur = parse_limit(soft);
+        l->limits[i].rlim_max = parse_limit(hard);
+        /* May we give it as much? Tried here, where nothing is lost. */
+        if (getrlimit(i, &own) ||
+            (l->limits[i].rlim_max > own.rlim_max &&
+             (own.rlim_max = l->limits[i].rlim_max, setrlimit(i, &own)))) {
+            return fail(errp, "what limits process %d, '%s', cannot be had",
+                        l->pid, limit_names[i]);
+        }
     }
-    return TRUE;
+    return text != NULL;
 }
 
 static gboolean take_oom_score(Launch *l, GError **errp)

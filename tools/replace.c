@@ -407,8 +407,9 @@ static gboolean run(char **args, GError **errp)
     if (t.failed) {
         g_set_error(errp, CLI_ERROR, t.code, t.stop ?
                     "a guest could not be brought back; no other was begun "
-                    "after it" : "%u of %u device models %s not replaced",
-                    t.failed, jobs->len, opt.dry_run ? "can" : "were");
+                    "after it" : "%u of %u device models %s replaced",
+                    t.failed, jobs->len, opt.dry_run ? "cannot be"
+                    : "were not");
     }
     return !t.failed;
 }

@@ -241,14 +241,16 @@ static void leave(void)
     atomic_fetch_sub(&shared->running, 1);
 }
 
-/* Hand a request to the device model and sleep until it is answered. */
-static enum send_result send_request(struct request *r, uint64_t timeout)
+/*
+ * Hand a request to the device model and sleep until it is answered; begun
+ * by enter().
+ */
+static enum send_result send_entered(struct request *r, uint64_t timeout)
 {
     volatile ioreq_t *slot = &request_page()->vcpu_ioreq[r->vcpu];
     struct si_channel *ch = &shared->channel[1 + r->vcpu];
     uint64_t deadline = si_now() + timeout;
 
-    enter();
     if (slot->state != STATE_IOREQ_NONE) {
         leave();
         return SEND_BUSY;
@@ -280,6 +282,12 @@ static enum send_result send_request(struct request *r, uint64_t timeout)
     slot->state = STATE_IOREQ_NONE;
     leave();
     return SEND_OK;
+}
+
+static enum send_result send_request(struct request *r, uint64_t timeout)
+{
+    enter();
+    return send_entered(r, timeout);
 }
 
 /*
@@ -772,6 +780,7 @@ static void access_device(struct request *r)
     bool ours;
 
     r->count = 1;
+    enter();
     switch (r->type) {
     case IOREQ_TYPE_PIO:
         ours = claimed(SI_RANGE_PORT, r->addr, r->addr + r->size - 1);
@@ -784,11 +793,12 @@ static void access_device(struct request *r)
         break;
     }
     if (!ours || !server_enabled()) {
+        leave();
         r->data = ~0ull;
         answer(SEND_OK, r);
         return;
     }
-    answer(send_request(r, REPLY_DEADLINE), r);
+    answer(send_entered(r, REPLY_DEADLINE), r);
 }
 
 static uint64_t frame_of(uint64_t addr, uint64_t *ret_part)

@@ -5,9 +5,12 @@ guests."""
 import collections
 import contextlib
 import os
+import shutil
 import subprocess
+import threading
+import time
 
-from harness import case, check, equal, OK, SANITISED, SYSTEM
+from harness import case, check, equal, OK, SANITISED, Skip, SYSTEM
 from cases.real import standin
 
 LIBXEN = os.path.join(standin.HELPERS, 'libxen.so')
@@ -28,7 +31,9 @@ class Place:
 
     def __init__(self, host, world, binary, **more):
         self.host, self.world = host, world
-        more.setdefault('vnc', f'unix:{{folder}}/vnc')
+        more.setdefault('vnc', 'unix:{folder}/vnc')
+        os.makedirs(os.path.join(host.dir, 'jail'), exist_ok=True)
+        os.chmod(host.dir, 0o755)
         self.machine = standin.Machine(
             world, binary, None, memory=32,
             env={'PULSAR_RUNDIR': host.rundir})
@@ -40,6 +45,8 @@ class Place:
     def start(self, more):
         m = self.machine
         m.start(standin.xl_command(**more))
+        if more.get('paused'):
+            m.qmp().execute('cont')
         home = f'/local/domain/{m.domid}'
         m.xenstore.write(home + '/vm', f'/vm/{m.domid:036}')
         m.xenstore.write(home + '/image/device-model-pid', m.pid)
@@ -77,9 +84,18 @@ class Place:
         self.close()
 
 
+BUILDING = threading.Lock()
+
+
+def new_world():
+    with BUILDING:          # the stand-in, when it has changed
+        standin.build_helpers()
+    return standin.World()
+
+
 @contextlib.contextmanager
 def place(host, binary=standin.QEMU, **more):
-    world = standin.World()
+    world = new_world()
     try:
         with Place(host, world, binary, **more) as p:
             yield p
@@ -189,3 +205,228 @@ def whatever_fails_the_guest_goes_on(host):
             at_rest(p, step & 0xff, about)
     print(f'# {step} steps: {dict(outcomes)}')
     check({'refused', 'kept', 'back', 'replaced'} <= set(outcomes), outcomes)
+
+
+@case
+def a_guest_at_work_loses_nothing(host):
+    """It writes and reads a byte, by one write of four into the ring, while
+    its device model is exchanged, from stock and back and on."""
+    with place(host, standin.STOCK) as p:
+        guest, end, done = p.machine.guest, threading.Event(), [0]
+        problems = []
+
+        def work():
+            byte = 0
+            while not end.is_set():
+                byte = (byte + 1) & 0xff
+                if byte % 4:
+                    guest.outb(SCRATCH, byte)
+                else:
+                    guest.buffered(SCRATCH, byte)
+                have = guest.inb(SCRATCH)
+                if have != byte:
+                    problems.append(f'{have} instead of {byte}')
+                    return
+                done[0] += 1
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            for i in range(8):
+                before = done[0]
+                result = p.replace((standin.QEMU, standin.STOCK)[i % 2],
+                                   '--json').json()
+                equal(result['result'], 'replaced', result)
+                print(f'# stood still for {result["paused_ms"]} ms')
+                while done[0] < before + 100 and not problems:
+                    time.sleep(0.001)
+        finally:
+            end.set()
+            thread.join()
+        equal(problems, [], 'lost or doubled')
+        check(done[0] > 800, f'{done[0]} rounds')
+
+
+@case
+def what_was_told_to_it_since_its_start_is_kept(host):
+    with place(host, vnc='127.0.0.1:0,to=99') as p:
+        m, medium = p.machine, os.path.join(p.machine.folder, 'a,b.iso')
+        with open(medium, 'wb') as f:
+            f.truncate(1 << 16)
+        before = m.qmp().execute('query-vnc')['service']
+        m.qmp().execute('blockdev-change-medium', id='ide-5632',
+                        filename=medium, format='raw')
+        m.qmp_connection.close()
+        for _ in range(2):
+            m.qmp_connection = None
+            p.replace(standin.QEMU)
+            # By the toolstack's socket, which it had been given open.
+            equal(m.qmp().execute('query-vnc')['service'], before, 'VNC port')
+            drive, = m.qmp().execute('query-block')
+            equal(drive['inserted']['file'], medium, 'medium')
+            equal(m.xenstore.read(f'/local/domain/{m.domid}/serial/0/tty'),
+                  m.pty(), 'serial port')
+            m.qmp().execute('eject', id='ide-5632', force=True)
+            drive, = m.qmp().execute('query-block')
+            check('inserted' not in drive and drive['tray_open'], drive)
+            m.qmp_connection.close()
+            m.qmp_connection = None
+            p.replace(standin.QEMU)
+            drive, = m.qmp().execute('query-block')
+            check('inserted' not in drive and drive['tray_open'], drive)
+            m.qmp().execute('blockdev-change-medium', id='ide-5632',
+                            filename=medium, format='raw')
+            m.qmp_connection.close()
+        with open(f'/proc/{p.pid()}/cmdline', 'rb') as f:
+            words = f.read().split(b'\0')
+        equal((words.count(b'-S'), words.count(b'-incoming')), (1, 1), words)
+
+
+@case
+def the_old_program_is_started_again_though_it_was_removed(host):
+    with place(host) as p:
+        old = os.path.join(host.dir, 'qemu-old')
+        shutil.copy(standin.QEMU, old)
+        p.replace(old)
+        os.unlink(old)
+        p.machine.guest.outb(SCRATCH, 7)
+        p.machine.guest.run('fault', 'xendevicemodel_create_ioreq_server', 0,
+                            1, 5)
+        result = p.replace(standin.QEMU, '--json', code=SYSTEM).json()
+        equal(result['result'], 'back', result)
+        at_rest(p, 7, 'taken back')
+        check(p.program().startswith(old), p.program())
+        equal(p.replace(standin.QEMU, '--json').json()['result'], 'replaced',
+              'the next')
+        at_rest(p, 7, 'replaced')
+
+
+@case
+def where_neither_can_be_started_the_next_run_goes_on(host):
+    with place(host) as p:
+        p.machine.guest.outb(SCRATCH, 9)
+        p.machine.guest.run('fault', 'xendevicemodel_create_ioreq_server', 0,
+                            2, 5)
+        result = p.replace(standin.QEMU, '--json', code=SYSTEM).json()
+        equal(result['result'], 'lost', result)
+        check(p.left(), 'nothing is left')
+        check('broken off' in p.replace(standin.QEMU, '--dry-run',
+                                        code=SYSTEM).out, 'a dry run')
+        result = p.replace(standin.QEMU, '--json').json()
+        equal(result['result'], 'finished', result)
+        at_rest(p, 9, 'finished')
+
+
+def refused(p, words, *args, **more):
+    """Refused by a sentence, and the device model has not noticed."""
+    before = p.pid()
+    result = p.replace(more.pop('binary', standin.QEMU), *args, '--json',
+                       code=SYSTEM, **more).json()
+    equal(result['result'], 'refused', result)
+    check(words in result['error'], f'{words}: {result}')
+    at_rest(p, p.machine.guest.inb(SCRATCH), words)
+    equal(p.pid(), before, words)
+
+
+@case
+def what_cannot_be_handed_over_is_refused(host):
+    with place(host) as p:
+        m = p.machine
+        home = f'/local/domain/{m.domid}'
+        back = f'/local/domain/0/backend/qdisk/{m.domid}/768'
+        front = f'{home}/device/vbd/768'
+        m.xenstore.write(back + '/frontend', front)
+        m.xenstore.write(front + '/state', '4')
+        refused(p, 'PV disk')
+        m.xenstore.write(front + '/state', '1')
+        m.xenstore.write(back + '/state', '2')
+        refused(p, 'does not say that it is a QEMU', binary='/bin/true')
+        refused(p, 'cannot be opened', binary='/nowhere')
+        other = m.qmp()
+        other.execute('stop')
+        refused(p, 'stopped')
+        other.execute('cont')
+        other.execute('device_add', driver='usb-mouse', id='mouse')
+        refused(p, 'mouse')
+        other.execute('device_del', id='mouse')
+        other.wait_event('DEVICE_DELETED')
+        other.execute('device_add', driver='usb-wacom-tablet')
+        refused(p, 'cannot be saved')
+        other.close()
+        m.qmp_connection = None
+        number = m.xenstore.read(home + '/image/device-model-pid')
+        m.xenstore.write(home + '/qemu-pid', number)
+        m.xenstore.remove(home + '/image/device-model-pid')
+        result = p.replace(standin.QEMU, '--json', code=SYSTEM).json()
+        check('xenopsd' in result['error'], result)
+        m.xenstore.write(home + '/image/device-model-pid', '1')
+        result = p.replace(standin.QEMU, '--json', code=SYSTEM).json()
+        check('is none' in result['error'], result)
+        m.xenstore.write(home + '/image/device-model-pid', number)
+        m.xenstore.write(f'{home}/image/device-model-pid', number)
+
+
+@case
+def its_own_disk_back_end_waits_for_the_front_end_again(host):
+    """As of a CD drive that xl gives a guest, whose PV driver leaves it."""
+    with place(host) as p:
+        m = p.machine
+        back = f'/local/domain/0/backend/qdisk/{m.domid}/5632'
+        front = f'/local/domain/{m.domid}/device/vbd/5632'
+        m.xenstore.write(back + '/frontend', front)
+        m.xenstore.write(front + '/state', '1')
+        m.xenstore.write(back + '/state', '2')
+        p.replace(standin.QEMU)
+        check(m.xenstore.read(back + '/state') in '12',
+              m.xenstore.read(back + '/state'))
+
+
+@case
+def several_are_replaced_one_line_each(host):
+    world = new_world()
+    with contextlib.ExitStack() as stack:
+        stack.callback(world.close)
+        first = stack.enter_context(Place(host, world, standin.QEMU))
+        second = stack.enter_context(Place(host, world, standin.QEMU))
+        # The second cannot be seen from the first one's Xen.
+        result = host.run('replace', '--all', '--dry-run', '--with',
+                          standin.QEMU, env=first.env, code=SYSTEM)
+        check('standin-1 (domain 1): can be replaced (QEMU 10.0 by 10.0)' in
+              result.out and 'standin-2 (domain 2): refused: ' in result.out
+              and '2 VMs: 1 can be replaced, 1 not, 0 not tried' in
+              result.out, result.out)
+        before = first.pid(), second.pid()
+        result = host.run('replace', '--all', '-j', 2, '--json', '--with',
+                          standin.QEMU, env=first.env, code=SYSTEM)
+        equal(sorted(r['result'] for r in result.jsons()),
+              ['refused', 'replaced'], 'results')
+        check(first.pid() != before[0] and second.pid() == before[1],
+              'processes')
+        # No other is begun after one that cannot be brought back.
+        first.machine.guest.run('fault', 'xendevicemodel_create_ioreq_server',
+                                0, 2, 5)
+        result = host.run('replace', '--all', '--with', standin.QEMU,
+                          env=first.env, code=SYSTEM)
+        check('domain 1): lost: ' in result.out and 'domain 2' not in
+              result.out and '1 not tried' in result.out, result.out)
+        first.replace(standin.QEMU)
+
+
+@case
+def a_confined_one_is_believed_only_when_told_so(host):
+    """As libxl starts it with dm_restrict=1, as another user and in a folder
+    that is empty."""
+    if os.geteuid():
+        raise Skip('only root can give a process to another user')
+    with place(host, paused=True, extra=(
+            '-xen-domid-restrict', '-run-with',
+            f'chroot={host.dir}/jail,user=65534:65534')) as p:
+        refused(p, 'given up its rights')
+        p.machine.guest.outb(SCRATCH, 3)
+        for binary in standin.STOCK, standin.QEMU:
+            p.replace(binary, '--believe')
+            at_rest(p, 3, binary)
+            with open(f'/proc/{p.pid()}/status', encoding='ascii') as f:
+                check('Uid:\t65534\t65534' in f.read(), 'user')
+            equal(os.readlink(f'/proc/{p.pid()}/root'), f'{host.dir}/jail',
+                  'root folder')
