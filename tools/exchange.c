@@ -547,8 +547,11 @@ static gboolean take_devices(Exchange *x, GError **errp)
     }
     for (i = 0; i < json_object_array_length(list); i++) {
         json_object *one = json_object_array_get_idx(list, i);
+        const char *type = qmp_text(one, "type");
 
-        if (g_str_has_prefix(qmp_text(one, "type"), "child<")) {
+        /* PV back ends are made as xenstore says (xen-legacy-backend.c). */
+        if (g_str_has_prefix(type, "child<") &&
+            strcmp(type, "child<xen-backend>")) {
             g_hash_table_add(present, g_strdup(qmp_text(one, "name")));
         }
     }

@@ -44,6 +44,7 @@ class Place:
 
     def start(self, more):
         m = self.machine
+        more.pop('before', lambda m: None)(m)
         m.start(standin.xl_command(**more))
         if more.get('paused'):
             m.qmp().execute('cont')
@@ -430,3 +431,46 @@ def a_confined_one_is_believed_only_when_told_so(host):
                 check('Uid:\t65534\t65534' in f.read(), 'user')
             equal(os.readlink(f'/proc/{p.pid()}/root'), f'{host.dir}/jail',
                   'root folder')
+
+
+PAGE = 0x100            # the frame that front end and back end share
+
+
+def keyboard(m):
+    """The PV keyboard that xl gives each guest with VNC, its front end
+    connected and asking to come before the emulated one; its event channel is that of a vCPU
+    that the device model is not told of."""
+    m.vcpus = 1
+    front = f'/local/domain/{m.domid}/device/vkbd/0'
+    back = f'/local/domain/0/backend/vkbd/{m.domid}/0'
+    for node, value in (
+            ('page-ref', PAGE), ('event-channel', 13), ('backend-id', 0),
+            ('request-abs-pointer', 1), ('request-raw-pointer', 1),
+            ('backend', back), ('state', 4)):
+        m.xenstore.write(f'{front}/{node}', value)
+    for node, value in (('frontend', front), ('frontend-id', m.domid),
+                        ('online', 1), ('state', 1)):
+        m.xenstore.write(f'{back}/{node}', value)
+
+
+@case
+def a_connected_pv_keyboard_goes_on(host):
+    """Its ring goes on where it stands (struct xenkbd_page of xen/io/kbdif.h:
+    in_cons, in_prod; the events at 1024, 40 bytes each)."""
+    with place(host, before=keyboard) as p:
+        m = p.machine
+        state = f'/local/domain/0/backend/vkbd/{m.domid}/0/state'
+        for i in range(3):
+            m.xenstore.wait_value(state, '4')
+            m.qmp().execute('send-key',
+                            keys=[{'type': 'qcode', 'data': 'a'}])
+            m.qmp().execute('query-status')
+            while m.guest.peek(PAGE * 4096 + 4, 4)[0] < 2 * i + 2:
+                time.sleep(0.01)    # both edges come by a timer
+            m.qmp_connection.close()
+            m.qmp_connection = None
+            equal(m.guest.peek(PAGE * 4096 + 4, 4)[0], 2 * i + 2, 'events')
+            events = m.guest.peek(PAGE * 4096 + 1024 + 80 * i, 80)
+            equal((events[:6], events[40:46]),
+                  (b'\x03\1\0\0\x1e\0', b'\x03\0\0\0\x1e\0'), 'keys')
+            p.replace(standin.QEMU)
