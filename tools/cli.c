@@ -301,6 +301,21 @@ gboolean cli_flush(GError **errp)
     return TRUE;
 }
 
+gboolean cli_fail_errno(GError **errp, const char *fmt, ...)
+{
+    int err = errno;
+    g_autofree char *what = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    what = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    g_set_error(errp, CLI_ERROR, err == EACCES || err == EPERM ?
+                CLI_PERMISSION : CLI_SYSTEM, "%s: %s", what,
+                g_strerror(err));
+    return FALSE;
+}
+
 void cli_fail_later(GError **last, GError *err)
 {
     if (*last) {
@@ -386,9 +401,8 @@ gboolean cli_write_file(const char *path, const char *text, GError **errp)
         int err = errno;
 
         shown = text_shown(path);
-        g_set_error(errp, CLI_ERROR, err == EACCES || err == EPERM ?
-                    CLI_PERMISSION : CLI_SYSTEM,
-                    "cannot write file '%s': %s", shown, g_strerror(err));
+        errno = err;
+        cli_fail_errno(errp, "cannot write file '%s'", shown);
     }
     free(real);
     return ok;

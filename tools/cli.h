@@ -102,6 +102,17 @@ gboolean cli_number(const char *text, double min, double max, double *ret);
 gboolean cli_write_file(const char *path, const char *text, GError **errp);
 
 /**
+ * cli_fail_errno: an error out of errno
+ * @fmt: what could not be done; the reason is put behind it
+ *
+ * Its code is CLI_PERMISSION or CLI_SYSTEM.
+ *
+ * Returns: FALSE.
+ */
+gboolean cli_fail_errno(GError **errp, const char *fmt, ...)
+    G_GNUC_PRINTF(2, 3);
+
+/**
  * cli_fail_later: note that something failed, and go on with the rest
  * @last: the failure that was noted before, or NULL; is printed now
  * @err: this one, which becomes @last

@@ -100,7 +100,9 @@ static gboolean is_option(GPtrArray *args, guint index, const char *name)
 {
     const char *word = args->pdata[index];
 
-    return word[0] == '-' && !strcmp(word + 1 + (word[1] == '-'), name);
+    /* A VM may have the name of an option. */
+    return word[0] == '-' && !strcmp(word + 1 + (word[1] == '-'), name) &&
+           !(index > 0 && !strcmp(args->pdata[index - 1], "-name"));
 }
 
 /* Is the word at @index the value of the option @name? */

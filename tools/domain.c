@@ -48,22 +48,6 @@ struct Domain {
     guint vcpus;
 };
 
-static gboolean G_GNUC_PRINTF(3, 4) fail(GError **errp, const Domain *d,
-                                         const char *fmt, ...)
-{
-    int err = errno;
-    g_autofree char *what = NULL;
-    va_list ap;
-
-    va_start(ap, fmt);
-    what = g_strdup_vprintf(fmt, ap);
-    va_end(ap);
-    g_set_error(errp, CLI_ERROR, err == EACCES || err == EPERM ?
-                CLI_PERMISSION : CLI_SYSTEM, "domain %d: %s: %s", d->domid,
-                what, g_strerror(err));
-    return FALSE;
-}
-
 Domain *domain_open(int domid, GError **errp)
 {
     g_autoptr(Domain) d = g_new0(Domain, 1);
@@ -73,7 +57,7 @@ Domain *domain_open(int domid, GError **errp)
     d->dmod = d->xc ? xendevicemodel_open(NULL, 0) : NULL;
     d->fmem = d->dmod ? xenforeignmemory_open(NULL, 0) : NULL;
     if (!d->fmem) {
-        fail(errp, d, "Xen does not answer");
+        cli_fail_errno(errp, "domain %d: Xen does not answer", d->domid);
         return NULL;
     }
     return g_steal_pointer(&d);
@@ -112,7 +96,8 @@ static gboolean get_info(Domain *d, xc_domaininfo_t *info, GError **errp)
         errno = ESRCH;
         n = -1;
     }
-    return n > 0 || fail(errp, d, "Xen tells nothing of it");
+    return n > 0 || cli_fail_errno(errp, "domain %d: Xen tells nothing of it",
+                                   d->domid);
 }
 
 gboolean domain_paused(Domain *d, gboolean *ret, GError **errp)
@@ -162,7 +147,8 @@ gboolean domain_find_server(Domain *d, GError **errp)
         d->fmem, d->domid, XENMEM_resource_ioreq_server, found, 0, PAGES,
         &addr, PROT_READ, 0);
     if (!d->pages) {
-        return fail(errp, d, "the pages of its ioreq server cannot be mapped");
+        return cli_fail_errno(errp, "domain %d: the pages of its ioreq "
+                              "server cannot be mapped", d->domid);
     }
     d->ring = addr;
     d->requests = (void *)((char *)addr + XC_PAGE_SIZE);
@@ -208,7 +194,8 @@ gboolean domain_pause_at_rest(Domain *d, GError **errp)
 
     do {
         if (xc_domain_pause(d->xc, d->domid)) {
-            return fail(errp, d, "it cannot be paused");
+            return cli_fail_errno(errp, "domain %d: it cannot be paused",
+                                  d->domid);
         }
         if (!asks(d)) {
             await_ring(d);
@@ -230,7 +217,7 @@ gboolean domain_pause_at_rest(Domain *d, GError **errp)
 gboolean domain_unpause(Domain *d, GError **errp)
 {
     return !xc_domain_unpause(d->xc, d->domid) ||
-           fail(errp, d, "it cannot be unpaused");
+           cli_fail_errno(errp, "domain %d: it cannot be unpaused", d->domid);
 }
 
 gboolean domain_destroy_servers(Domain *d, GError **errp)
@@ -241,7 +228,8 @@ gboolean domain_destroy_servers(Domain *d, GError **errp)
     for (id = 0; id < SERVERS_MAX; id++) {
         if (has_server(d, id) &&
             xendevicemodel_destroy_ioreq_server(d->dmod, d->domid, id)) {
-            return fail(errp, d, "ioreq server %u cannot be destroyed", id);
+            return cli_fail_errno(errp, "domain %d: ioreq server %u cannot "
+                                  "be destroyed", d->domid, id);
         }
     }
     return TRUE;

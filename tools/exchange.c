@@ -28,6 +28,7 @@
 #include "dmargs.h"
 #include "domain.h"
 #include "exchange.h"
+#include "json.h"
 #include "launch.h"
 #include "page.h"
 #include "proc.h"
@@ -111,10 +112,8 @@ static gboolean fail_file(GError **errp, const char *path, const char *what)
     int err = errno;
     g_autofree char *shown = text_shown(path);
 
-    g_set_error(errp, CLI_ERROR, err == EACCES || err == EPERM ?
-                CLI_PERMISSION : CLI_SYSTEM, "'%s' cannot be %s: %s", shown,
-                what, g_strerror(err));
-    return FALSE;
+    errno = err;
+    return cli_fail_errno(errp, "'%s' cannot be %s", shown, what);
 }
 
 /* ---- processes ------------------------------------------------------- */
@@ -219,36 +218,24 @@ static gboolean lock_dir(Exchange *x, GError **errp)
     }
 }
 
-static void add_number(json_object *o, const char *key, gint64 value)
-{
-    json_object_object_add(o, key, json_object_new_int64(value));
-}
-
-static void add_text(json_object *o, const char *key, const char *value)
-{
-    if (value) {
-        json_object_object_add(o, key, json_object_new_string(value));
-    }
-}
-
 static gboolean write_step(Exchange *x, Step step, GError **errp)
 {
     g_autofree char *file = file_of(x, "journal");
     json_object *o = json_object_new_object();
     gboolean ok;
 
-    add_number(o, "step", step);
-    add_number(o, "back", x->back);
-    add_number(o, "was-paused", x->was_paused);
-    add_number(o, "keeper", x->keeper);
-    add_number(o, "keeper-start", x->keeper_start);
-    add_number(o, "next", x->next);
-    add_number(o, "next-start", x->next_start);
-    add_number(o, "own-number", x->own_number);
-    add_text(o, "uuid", x->uuid);
-    add_text(o, "program", x->program);
-    add_text(o, "password", x->password);
-    add_text(o, "hardware", x->hardware);
+    json_add_number(o, "step", step);
+    json_add_number(o, "back", x->back);
+    json_add_number(o, "was-paused", x->was_paused);
+    json_add_number(o, "keeper", x->keeper);
+    json_add_number(o, "keeper-start", x->keeper_start);
+    json_add_number(o, "next", x->next);
+    json_add_number(o, "next-start", x->next_start);
+    json_add_number(o, "own-number", x->own_number);
+    json_add_text(o, "uuid", x->uuid);
+    json_add_text(o, "program", x->program);
+    json_add_text(o, "password", x->password);
+    json_add_text(o, "hardware", x->hardware);
     json_object_object_add(o, "args", launch_strings(x->args));
     json_object_object_add(o, "launch", launch_to_json(x->launch));
     ok = cli_write_file(file, json_object_to_json_string_ext(
@@ -260,40 +247,24 @@ static gboolean write_step(Exchange *x, Step step, GError **errp)
     return ok;
 }
 
-static gint64 number_of(json_object *o, const char *key)
-{
-    json_object *value;
-
-    return json_object_object_get_ex(o, key, &value) ?
-           json_object_get_int64(value) : 0;
-}
-
-static char *text_of(json_object *o, const char *key)
-{
-    json_object *value;
-
-    return json_object_object_get_ex(o, key, &value) ?
-           g_strdup(json_object_get_string(value)) : NULL;
-}
-
 static gboolean read_journal(Exchange *x, const char *text, GError **errp)
 {
     g_autofree char *shown = text_shown(x->dir);
     json_object *o = json_tokener_parse(text);
     json_object *value;
 
-    x->step = number_of(o, "step");
-    x->back = number_of(o, "back");
-    x->was_paused = number_of(o, "was-paused");
-    x->keeper = number_of(o, "keeper");
-    x->keeper_start = number_of(o, "keeper-start");
-    x->next = number_of(o, "next");
-    x->next_start = number_of(o, "next-start");
-    x->own_number = number_of(o, "own-number");
-    x->uuid = text_of(o, "uuid");
-    x->program = text_of(o, "program");
-    x->password = text_of(o, "password");
-    x->hardware = text_of(o, "hardware");
+    x->step = json_number(o, "step");
+    x->back = json_number(o, "back");
+    x->was_paused = json_number(o, "was-paused");
+    x->keeper = json_number(o, "keeper");
+    x->keeper_start = json_number(o, "keeper-start");
+    x->next = json_number(o, "next");
+    x->next_start = json_number(o, "next-start");
+    x->own_number = json_number(o, "own-number");
+    x->uuid = g_strdup(json_text(o, "uuid"));
+    x->program = g_strdup(json_text(o, "program"));
+    x->password = g_strdup(json_text(o, "password"));
+    x->hardware = g_strdup(json_text(o, "hardware"));
     if (json_object_object_get_ex(o, "args", &value)) {
         x->args = launch_string_list(value);
     }
@@ -425,11 +396,11 @@ static void list_devices(json_object *buses, GString *list)
             json_object_object_get_ex(d, "class_info", &class);
             g_string_append_printf(
                 list, "%d:%d.%d %04x %04x:%04x\n",
-                (int)number_of(d, "bus"), (int)number_of(d, "slot"),
-                (int)number_of(d, "function"),
-                (unsigned)number_of(class, "class"),
-                (unsigned)number_of(id, "vendor"),
-                (unsigned)number_of(id, "device"));
+                (int)json_number(d, "bus"), (int)json_number(d, "slot"),
+                (int)json_number(d, "function"),
+                (unsigned)json_number(class, "class"),
+                (unsigned)json_number(id, "vendor"),
+                (unsigned)json_number(id, "device"));
             if (json_object_object_get_ex(d, "pci_bridge", &bridge) &&
                 json_object_object_get_ex(bridge, "devices", &bus)) {
                 json_object *inner = json_object_new_array();
@@ -465,7 +436,7 @@ static gboolean check_running(Qmp *qmp, GError **errp)
     if (!qmp_execute(qmp, "query-status", NULL, -1, &status, errp)) {
         return FALSE;
     }
-    running = number_of(status, "running");
+    running = json_number(status, "running");
     shown = text_shown(qmp_text(status, "status"));
     json_object_put(status);
     return running || fail(errp, "its device model is stopped (\"%s\")",
@@ -511,7 +482,7 @@ static gboolean take_media(Exchange *x, GError **errp)
         const char *id = qmp_text(drive, "device");
         const char *file = NULL, *format = "raw";
 
-        if (!number_of(drive, "removable")) {
+        if (!json_number(drive, "removable")) {
             continue;
         }
         if (json_object_object_get_ex(drive, "inserted", &medium) &&
@@ -541,7 +512,7 @@ static gboolean take_devices(Exchange *x, GError **errp)
     gpointer id;
     size_t i;
 
-    add_text(args, "path", "/machine/peripheral");
+    json_add_text(args, "path", "/machine/peripheral");
     if (!qmp_execute(x->qmp, "qom-list", args, -1, &list, errp)) {
         return FALSE;
     }
@@ -585,11 +556,11 @@ static gboolean take_fd_sets(Exchange *x, GError **errp)
         }
         for (k = 0; ok && k < json_object_array_length(fds); k++) {
             json_object *one = json_object_array_get_idx(fds, k);
-            g_autofree char *opaque = text_of(one, "opaque");
-            int fd = number_of(one, "fd");
+            g_autofree char *opaque = g_strdup(json_text(one, "opaque"));
+            int fd = json_number(one, "fd");
 
             ok = launch_take_fd(x->launch, fd, errp);
-            dmargs_add_fd(x->args, fd, number_of(set, "fdset-id"), opaque);
+            dmargs_add_fd(x->args, fd, json_number(set, "fdset-id"), opaque);
         }
     }
     json_object_put(sets);
@@ -721,8 +692,8 @@ static char *running_version(Qmp *qmp, GError **errp)
 
     if (qmp_execute(qmp, "query-version", NULL, -1, &info, errp)) {
         json_object_object_get_ex(info, "qemu", &qemu);
-        version = g_strdup_printf("%d.%d", (int)number_of(qemu, "major"),
-                                  (int)number_of(qemu, "minor"));
+        version = g_strdup_printf("%d.%d", (int)json_number(qemu, "major"),
+                                  (int)json_number(qemu, "minor"));
         json_object_put(info);
     }
     return version;
@@ -929,14 +900,14 @@ static gboolean save_state(Exchange *x, GError **errp)
          qmp_execute(x->qmp, "add-fd", NULL, fd, &set, errp);
     if (ok) {
         name = g_strdup_printf("/dev/fdset/%d",
-                               (int)number_of(set, "fdset-id"));
+                               (int)json_number(set, "fdset-id"));
         args = json_object_new_object();
-        add_text(args, "filename", name);
+        json_add_text(args, "filename", name);
         ok = qmp_execute(x->qmp, "xen-save-devices-state", args, -1, NULL,
                          errp);
         if (!ok) {
             args = json_object_new_object();
-            add_number(args, "fdset-id", number_of(set, "fdset-id"));
+            json_add_number(args, "fdset-id", json_number(set, "fdset-id"));
             qmp_execute(x->qmp, "remove-fd", args, -1, NULL, NULL);
         }
     }
@@ -947,22 +918,31 @@ static gboolean save_state(Exchange *x, GError **errp)
     return ok;
 }
 
-/* It has the guest again, or still. */
-static gboolean keep_old(Exchange *x, GError **errp)
+/* The machine of process @pid, which has the guest's state, goes on. */
+static gboolean let_run(Exchange *x, pid_t pid, GError **errp)
 {
     json_object *status;
     gboolean running;
 
     if (!x->qmp) {
-        x->qmp = qmp_connect(x->launch->pid, errp);
+        x->qmp = qmp_connect(pid, errp);
     }
     if (!x->qmp ||
         !qmp_execute(x->qmp, "query-status", NULL, -1, &status, errp)) {
         return FALSE;
     }
-    running = number_of(status, "running");
+    running = json_number(status, "running");
     json_object_put(status);
     if (!running && !qmp_execute(x->qmp, "cont", NULL, -1, NULL, errp)) {
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* It has the guest again, or still. */
+static gboolean keep_old(Exchange *x, GError **errp)
+{
+    if (!let_run(x, x->launch->pid, errp)) {
         return FALSE;
     }
     if (!unpause_guest(x, errp)) {
@@ -1025,12 +1005,12 @@ static gboolean load_state(Exchange *x, GError **errp)
     int fd = open(file, O_RDONLY | O_CLOEXEC);
     gboolean ok;
 
-    add_text(events, "capability", "events");
+    json_add_text(events, "capability", "events");
     json_object_object_add(events, "state", json_object_new_boolean(TRUE));
     json_object_array_add(caps, events);
     json_object_object_add(args, "capabilities", caps);
-    add_text(name, "fdname", DMARGS_OWN_ID);
-    add_text(uri, "uri", "fd:" DMARGS_OWN_ID);
+    json_add_text(name, "fdname", DMARGS_OWN_ID);
+    json_add_text(uri, "uri", "fd:" DMARGS_OWN_ID);
     if (fd < 0) {
         json_object_put(args);
         json_object_put(name);
@@ -1062,7 +1042,7 @@ static gboolean set_password(Exchange *x, GError **errp)
         return TRUE;
     }
     args = json_object_new_object();
-    add_text(args, "password", x->password);
+    json_add_text(args, "password", x->password);
     return qmp_execute(x->qmp, "change-vnc-password", args, -1, NULL, errp);
 }
 
@@ -1115,19 +1095,7 @@ static gboolean tell_toolstack(Exchange *x, GError **errp)
 /* The next one has the state: it gets the guest. */
 static gboolean hand_over(Exchange *x, GError **errp)
 {
-    json_object *status;
-    gboolean running;
-
-    if (!x->qmp) {
-        x->qmp = qmp_connect(x->next, errp);
-    }
-    if (!x->qmp ||
-        !qmp_execute(x->qmp, "query-status", NULL, -1, &status, errp)) {
-        return FALSE;
-    }
-    running = number_of(status, "running");
-    json_object_put(status);
-    if (!running && !qmp_execute(x->qmp, "cont", NULL, -1, NULL, errp)) {
+    if (!let_run(x, x->next, errp)) {
         return FALSE;
     }
     if (!tell_toolstack(x, errp) || !write_step(x, STEP_RESUMING, errp) ||
@@ -1195,7 +1163,8 @@ static gboolean do_it(Exchange *x, GError **errp)
 {
     GError *err = NULL;
 
-    if (start_keeper(x, STEP_PAUSING, &err) && pause_guest(x, &err) && save_state(x, &err) &&
+    if (start_keeper(x, STEP_PAUSING, &err) && pause_guest(x, &err) &&
+        save_state(x, &err) &&
         (domain_at_rest(x->domain) ||
          fail(&err, "a request came while it was stopped")) &&
         write_step(x, STEP_ENDING, &err) &&

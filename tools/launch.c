@@ -16,26 +16,12 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "json.h"
 #include "launch.h"
 
 /* Those that a process can join by itself; of the others none is left out. */
 static const char *const joined[] = { "mnt", "ipc", "net", "uts", "cgroup" };
 static const char *const shared[] = { "pid", "user", "time" };
-
-static gboolean G_GNUC_PRINTF(2, 3) fail(GError **errp, const char *fmt, ...)
-{
-    int err = errno;
-    g_autofree char *what = NULL;
-    va_list ap;
-
-    va_start(ap, fmt);
-    what = g_strdup_vprintf(fmt, ap);
-    va_end(ap);
-    g_set_error(errp, CLI_ERROR, err == EACCES || err == EPERM ?
-                CLI_PERMISSION : CLI_SYSTEM, "%s: %s", what,
-                g_strerror(err));
-    return FALSE;
-}
 
 static void close_fd(gpointer fd)
 {
@@ -77,7 +63,7 @@ static char *read_proc(pid_t pid, const char *file, gsize *ret_len,
 
     errno = 0;
     if (!g_file_get_contents(path, &text, ret_len, NULL)) {
-        fail(errp, "%s cannot be read", path);
+        cli_fail_errno(errp, "%s cannot be read", path);
         return NULL;
     }
     return text;
@@ -185,8 +171,8 @@ static gboolean take_limits(Launch *l, GError **errp)
         if (!at || sscanf(at + strlen(limit_names[i]), "%31s %31s", soft,
                           hard) != 2) {
             errno = EINVAL;
-            return fail(errp, "the limits of process %d cannot be read",
-                        l->pid);
+            return cli_fail_errno(errp, "the limits of process %d cannot be "
+                                  "read", l->pid);
         }
         l->limits[i].rlim_cur = parse_limit(soft);
         l->limits[i].rlim_max = parse_limit(hard);
@@ -194,8 +180,8 @@ static gboolean take_limits(Launch *l, GError **errp)
         if (getrlimit(i, &own) ||
             (l->limits[i].rlim_max > own.rlim_max &&
              (own.rlim_max = l->limits[i].rlim_max, setrlimit(i, &own)))) {
-            return fail(errp, "what limits process %d, '%s', cannot be had",
-                        l->pid, limit_names[i]);
+            return cli_fail_errno(errp, "what limits process %d, '%s', "
+                                  "cannot be had", l->pid, limit_names[i]);
         }
     }
     return text != NULL;
@@ -216,7 +202,7 @@ static gboolean add_file(Launch *l, const char *role, const char *path,
     int fd = open(path, flags | O_CLOEXEC);
 
     if (fd < 0) {
-        return fail(errp, "%s cannot be opened", path);
+        return cli_fail_errno(errp, "%s cannot be opened", path);
     }
     g_hash_table_insert(l->fds, g_strdup(role), GINT_TO_POINTER(fd));
     return TRUE;
@@ -419,8 +405,8 @@ gboolean launch_take_fd(Launch *l, int number, GError **errp)
     }
     fd = get_fd(l->pid, number);
     if (fd < 0) {
-        return fail(errp, "descriptor %d of process %d cannot be taken over",
-                    number, l->pid);
+        return cli_fail_errno(errp, "descriptor %d of process %d cannot be "
+                              "taken over", number, l->pid);
     }
     g_hash_table_insert(l->fds, g_steal_pointer(&role), GINT_TO_POINTER(fd));
     return TRUE;
@@ -609,7 +595,7 @@ pid_t launch_start(const Launch *l, const char *program, int exe,
     pid_t pid;
 
     if (pipe2(ends, O_CLOEXEC) || pipe2(gate, O_CLOEXEC)) {
-        fail(errp, "%s cannot be started", program);
+        cli_fail_errno(errp, "%s cannot be started", program);
         goto out;
     }
     pid = fork();
@@ -622,7 +608,7 @@ pid_t launch_start(const Launch *l, const char *program, int exe,
         become(l, program, exe, argv, envp, extra, extra_number, ends[1]);
     }
     if (pid < 0) {
-        fail(errp, "%s cannot be started", program);
+        cli_fail_errno(errp, "%s cannot be started", program);
         goto out;
     }
     close(ends[1]);
@@ -673,11 +659,6 @@ GPtrArray *launch_string_list(json_object *array)
     return list;
 }
 
-static void add_number(json_object *o, const char *key, gint64 value)
-{
-    json_object_object_add(o, key, json_object_new_int64(value));
-}
-
 json_object *launch_to_json(const Launch *l)
 {
     json_object *o = json_object_new_object();
@@ -688,13 +669,13 @@ json_object *launch_to_json(const Launch *l)
     gpointer role, fd;
     guint i;
 
-    add_number(o, "pid", l->pid);
-    add_number(o, "start", l->start);
-    add_number(o, "umask", l->umask);
-    add_number(o, "oom-score", l->oom_score);
-    add_number(o, "as-root", l->as_root);
-    add_number(o, "uid", l->uid);
-    add_number(o, "gid", l->gid);
+    json_add_number(o, "pid", l->pid);
+    json_add_number(o, "start", l->start);
+    json_add_number(o, "umask", l->umask);
+    json_add_number(o, "oom-score", l->oom_score);
+    json_add_number(o, "as-root", l->as_root);
+    json_add_number(o, "uid", l->uid);
+    json_add_number(o, "gid", l->gid);
     json_object_object_add(o, "program", json_object_new_string(l->program));
     json_object_object_add(o, "args", launch_strings(l->args));
     json_object_object_add(o, "env", launch_strings(l->env));
@@ -712,18 +693,10 @@ json_object *launch_to_json(const Launch *l)
     json_object_object_add(o, "groups", groups);
     g_hash_table_iter_init(&iter, l->fds);
     while (g_hash_table_iter_next(&iter, &role, &fd)) {
-        add_number(fds, role, GPOINTER_TO_INT(fd));
+        json_add_number(fds, role, GPOINTER_TO_INT(fd));
     }
     json_object_object_add(o, "fds", fds);
     return o;
-}
-
-static gint64 number_of(json_object *o, const char *key)
-{
-    json_object *value;
-
-    return json_object_object_get_ex(o, key, &value) ?
-           json_object_get_int64(value) : 0;
 }
 
 Launch *launch_from_json(json_object *o, pid_t keeper, GError **errp)
@@ -732,16 +705,14 @@ Launch *launch_from_json(json_object *o, pid_t keeper, GError **errp)
     json_object *value;
     size_t i;
 
-    l->pid = number_of(o, "pid");
-    l->start = number_of(o, "start");
-    l->umask = number_of(o, "umask");
-    l->oom_score = number_of(o, "oom-score");
-    l->as_root = number_of(o, "as-root");
-    l->uid = number_of(o, "uid");
-    l->gid = number_of(o, "gid");
-    if (json_object_object_get_ex(o, "program", &value)) {
-        l->program = g_strdup(json_object_get_string(value));
-    }
+    l->pid = json_number(o, "pid");
+    l->start = json_number(o, "start");
+    l->umask = json_number(o, "umask");
+    l->oom_score = json_number(o, "oom-score");
+    l->as_root = json_number(o, "as-root");
+    l->uid = json_number(o, "uid");
+    l->gid = json_number(o, "gid");
+    l->program = g_strdup(json_text(o, "program"));
     if (json_object_object_get_ex(o, "args", &value)) {
         g_ptr_array_unref(l->args);
         l->args = launch_string_list(value);
@@ -775,7 +746,8 @@ Launch *launch_from_json(json_object *o, pid_t keeper, GError **errp)
             int fd = get_fd(keeper, json_object_get_int(number));
 
             if (fd < 0) {
-                fail(errp, "what process %d kept open is lost", keeper);
+                cli_fail_errno(errp, "what process %d kept open is lost",
+                               keeper);
                 return NULL;
             }
             g_hash_table_insert(l->fds, g_strdup(role), GINT_TO_POINTER(fd));

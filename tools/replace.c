@@ -48,7 +48,8 @@ static const CliOption options[] = {
       CLI_FLAG, &opt.believe },
     { "jobs", 'j', "N", "so many VMs at a time (default: 1)", CLI_COUNT,
       &opt.jobs, .min = 1, .max = JOBS_MAX },
-    { "json", 'J', NULL, "one JSON object a line for each VM", CLI_FLAG, &opt.json },
+    { "json", 'J', NULL, "one JSON object a line for each VM", CLI_FLAG,
+      &opt.json },
     { }
 };
 

@@ -970,14 +970,15 @@ static void cmd_stat(void)
 {
     printf("ok {\"domid\": %u, \"dm_pid\": %u, \"created\": %u, "
            "\"enabled\": %u, \"atomic\": %u, \"legacy\": %u, "
-           "\"restricted\": %u, \"cuts\": %u, \"shutdowns\": %u, \"reason\": %u, "
+           "\"restricted\": %u, \"cuts\": %u, \"shutdowns\": %u, "
+           "\"reason\": %u, "
            "\"irq_seq\": %u, \"event_seq\": %u, \"sleeps\": %" PRIu64 ", "
            "\"wakes_fd\": %" PRIu64 ", \"wakes_timeout\": %" PRIu64 ", "
            "\"read_pointer\": %u, \"write_pointer\": %u, \"calls\": {",
            shared->domid, shared->dm_pid, shared->server_created,
            shared->server_enabled, shared->server_atomic,
-           shared->server_legacy, shared->restricted, shared->cuts, shared->shutdowns,
-           shared->shutdown_reason, shared->irq_seq, shared->event_seq,
+           shared->server_legacy, shared->restricted, shared->cuts,
+           shared->shutdowns, shared->shutdown_reason, shared->irq_seq, shared->event_seq,
            shared->sleeps,
            shared->wakes_fd, shared->wakes_timeout, ring()->read_pointer,
            ring()->write_pointer);

@@ -438,8 +438,8 @@ PAGE = 0x100            # the frame that front end and back end share
 
 def keyboard(m):
     """The PV keyboard that xl gives each guest with VNC, its front end
-    connected and asking to come before the emulated one; its event channel is that of a vCPU
-    that the device model is not told of."""
+    connected and asking to come before the emulated one; its event channel
+    is that of a vCPU that the device model is not told of."""
     m.vcpus = 1
     front = f'/local/domain/{m.domid}/device/vkbd/0'
     back = f'/local/domain/0/backend/vkbd/{m.domid}/0'
