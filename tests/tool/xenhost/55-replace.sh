@@ -24,10 +24,10 @@ replace() {
     local before
     before=$(dm_pid "$1")
     "$TOOL" replace --with "$PULSAR" "$1" 2>&1 || {
-        cat "/var/log/xen/qemu-dm-$1.log"
+        tail -n 20 "/var/log/xen/qemu-dm-$1.log"
         return 1
     }
-    [ "$(dm_pid "$1")" != "$before" ] && [ ! -d "/proc/$before" ] &&
+    [ "$(dm_pid "$1")" != "$before" ] && gone 60000 "$before" &&
         readlink "/proc/$(dm_pid "$1")/exe" | grep '^/opt/pulsar/'
 }
 
@@ -80,7 +80,7 @@ toolstack_goes_on() {
 elder_destroyed() {
     local pid
     pid=$(dm_pid elder)
-    end_all elder settler && [ ! -d "/proc/$pid" ]
+    end_all elder settler && gone 60000 "$pid"
 }
 
 # The guest's PV disk is in its device model.
