@@ -43,7 +43,7 @@
 typedef enum Step {
     STEP_NONE,
     STEP_PAUSING,       /* the old process has the guest */
-    STEP_ENDING,        /* the state is saved; the old process may be gone */
+    STEP_ENDING,        /* … or is gone, and its state is saved */
     STEP_STARTING,      /* the old process is gone, there may be another */
     STEP_LOADED,        /* the next process has the state; the guest rests */
     STEP_RESUMING,      /* … the guest may run */
@@ -1188,7 +1188,7 @@ static gboolean recover(Exchange *x, const char *journal, gboolean *ret_over,
                         GError **errp)
 {
     g_autofree char *name = NULL, *uuid = NULL;
-    gboolean known;
+    gboolean known, paused;
 
     *ret_over = TRUE;
     known = xen_identity(x->domid, &name, &uuid);
@@ -1204,19 +1204,18 @@ static gboolean recover(Exchange *x, const char *journal, gboolean *ret_over,
         *ret_over = FALSE;
         return TRUE;
     }
-    if (x->step <= STEP_PAUSING) {
+    x->report->result = EXCHANGE_LOST;
+    if (is_there(x->launch->pid, x->launch->start)) {
+        /* Also if it has saved its state: the guest may have run since. */
         *ret_over = FALSE;
-        if (is_there(x->launch->pid, x->launch->start)) {
-            x->report->result = EXCHANGE_LOST;
-            return keep_old(x, errp);
-        }
-        x->report->result = EXCHANGE_LOST;
+        return keep_old(x, errp);
+    }
+    if (x->step <= STEP_PAUSING) {
         forget(x);
         return fail(errp, "its device model ended before it had saved its "
                     "state");
     }
     if (x->step >= STEP_LOADED && is_there(x->next, x->next_start)) {
-        x->report->result = EXCHANGE_LOST;
         if (!hand_over(x, errp)) {
             return FALSE;
         }
@@ -1224,12 +1223,14 @@ static gboolean recover(Exchange *x, const char *journal, gboolean *ret_over,
         return !x->back || fail(errp, "an exchange that was broken off is "
                                 "taken back; the old program runs again");
     }
-    if (x->step == STEP_RESUMING) {
-        x->report->result = EXCHANGE_LOST;
-        forget(x);
-        return fail(errp, "its new device model has ended since");
+    if (!domain_paused(x->domain, &paused, errp)) {
+        return FALSE;
     }
-    x->report->result = EXCHANGE_LOST;
+    if (x->step == STEP_RESUMING || !paused) {
+        forget(x);
+        return fail(errp, "an exchange was broken off, and since then the "
+                    "guest was let run and its device model ended");
+    }
     if (!g_hash_table_size(x->launch->fds)) {
         g_autofree char *shown = text_shown(x->dir);
 
@@ -1237,9 +1238,7 @@ static gboolean recover(Exchange *x, const char *journal, gboolean *ret_over,
                     "needs, is gone; the guest is paused, and the state of "
                     "its devices is in '%s'", x->keeper, shown);
     }
-    if (!start_keeper(x, x->step, errp) ||
-        !end_process(x->launch->pid, x->launch->start, errp) ||
-        !go_on(x, errp)) {
+    if (!start_keeper(x, x->step, errp) || !go_on(x, errp)) {
         return FALSE;
     }
     x->report->result = EXCHANGE_FINISHED;
