@@ -970,7 +970,8 @@ static void cmd_stat(void)
 {
     printf("ok {\"domid\": %u, \"dm_pid\": %u, \"created\": %u, "
            "\"enabled\": %u, \"atomic\": %u, \"legacy\": %u, "
-           "\"restricted\": %u, \"cuts\": %u, \"shutdowns\": %u, "
+           "\"restricted\": %u, \"cuts\": %u, \"paused\": %u, "
+           "\"shutdowns\": %u, "
            "\"reason\": %u, "
            "\"irq_seq\": %u, \"event_seq\": %u, \"sleeps\": %" PRIu64 ", "
            "\"wakes_fd\": %" PRIu64 ", \"wakes_timeout\": %" PRIu64 ", "
@@ -978,7 +979,7 @@ static void cmd_stat(void)
            shared->domid, shared->dm_pid, shared->server_created,
            shared->server_enabled, shared->server_atomic,
            shared->server_legacy, shared->restricted, shared->cuts,
-           shared->shutdowns, shared->shutdown_reason, shared->irq_seq, shared->event_seq,
+           shared->paused, shared->shutdowns, shared->shutdown_reason, shared->irq_seq, shared->event_seq,
            shared->sleeps,
            shared->wakes_fd, shared->wakes_timeout, ring()->read_pointer,
            ring()->write_pointer);
@@ -1111,6 +1112,9 @@ static void obey(char *line)
         printf(si_futex_wait(&shared->event_seq, n[1],
                              si_now() + n[2] * MS) ?
                "ok\n" : "err nothing happened\n");
+    } else if (IS("paused", 1)) {               /* how many times */
+        atomic_store(&shared->paused, n[1]);
+        printf("ok\n");
     } else if (IS("stat", 0)) {
         cmd_stat();
     } else if (IS("ranges", 0)) {

@@ -323,6 +323,35 @@ def where_neither_can_be_started_the_next_run_goes_on(host):
         at_rest(p, 9, 'finished')
 
 
+@case
+def a_state_that_is_out_of_date_is_not_loaded(host):
+    """Somebody let the guest run after an exchange was broken off."""
+    with place(host) as p:
+        p.machine.guest.run('fault', 'xendevicemodel_create_ioreq_server', 0,
+                            2, 5)
+        p.replace(standin.QEMU, code=SYSTEM)
+        p.machine.guest.run('paused', 0)
+        result = p.replace(standin.QEMU, '--json', code=SYSTEM).json()
+        equal(result['result'], 'lost', result)
+        check('was let run' in result['error'], result)
+        equal((p.left(), processes(p), keepers(p)), (False, [], []),
+              'what is left')
+
+
+@case
+def one_that_somebody_paused_stays_paused(host):
+    with place(host) as p:
+        p.machine.guest.outb(SCRATCH, 4)
+        p.machine.guest.run('paused', 1)
+        p.replace(standin.QEMU)
+        result = host.run('replace', '--dry-run', '--with', standin.QEMU,
+                          p.machine.domid, env=p.env)
+        check('can be replaced' in result.out, result.out)
+        equal(p.machine.guest.stat()['paused'], 1, 'paused')
+        p.machine.guest.run('paused', 0)
+        at_rest(p, 4, 'let go on')
+
+
 def refused(p, words, *args, **more):
     """Refused by a sentence, and the device model has not noticed."""
     before = p.pid()
