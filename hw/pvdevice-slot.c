@@ -48,8 +48,12 @@ static bool make_room(PCIBus *bus, int slot)
     return true;
 }
 
-/* The same device again in another slot; for the guest always there. */
-static void move(Object *old, int slot)
+/*
+ * The same device again in another slot; for the guest always there. A slot
+ * that is reserved, or of which a part is taken, does not take it: then there
+ * is none, and the section is refused as one of a device that is not here.
+ */
+static bool move(Object *old, int slot, Error **errp)
 {
     static const char *const same[] = {
         "vendor-id", "device-id", "revision", "size",
@@ -68,7 +72,7 @@ static void move(Object *old, int slot)
                             &error_abort);
     dev->hotplugged = false;
     object_unparent(old);
-    qdev_realize_and_unref(dev, bus, &error_abort);
+    return qdev_realize_and_unref(dev, bus, errp);
 }
 
 void pulsar_launch_place_device(const char *section)
@@ -76,9 +80,12 @@ void pulsar_launch_place_device(const char *section)
     int slot = slot_of_section(section);
     Object *old = slot < 0 ? NULL : object_resolve_path_type("", PV_DEVICE,
                                                              NULL);
+    Error *err = NULL;
 
     if (old && runstate_check(RUN_STATE_INMIGRATE) &&
-        make_room(pci_get_bus(PCI_DEVICE(old)), slot)) {
-        move(old, slot);
+        make_room(pci_get_bus(PCI_DEVICE(old)), slot) &&
+        !move(old, slot, &err)) {
+        error_reportf_err(err, "the guest was saved with its PV device in "
+                          "slot %d, where it cannot be here: ", slot);
     }
 }

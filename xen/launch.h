@@ -127,8 +127,10 @@ void pulsar_launch_check_state(void);
  * @section: a section of a state that nothing here can read
  *
  * hw/pvdevice-slot.c. Moves a xen-pvdevice to the slot that @section names,
- * in the place of an Ethernet card if need be; does nothing otherwise. Called
- * in between sections, main loop thread, BQL held.
+ * in the place of an Ethernet card if need be; does nothing otherwise. A state
+ * comes from anywhere: when the slot cannot take it that is reported, and
+ * upstream refuses the section. Called in between sections, main loop thread,
+ * BQL held.
  */
 void pulsar_launch_place_device(const char *section);
 

@@ -1022,3 +1022,33 @@ def launch_clipboard(b):
             expect(m.wait_exit() == 1, f'exit code {m.process.returncode}')
             expect(f'-vnc-clipboard-socket-fd {fd} is not the number of an '
                    'open stream socket' in m.output(), m.output())
+
+
+@group(alone=False)
+@ours
+def launch_vifs_hostile(b):
+    """A state that names a slot of which a part is taken."""
+    with b.machine(command=None) as m, \
+            b.report.case('a state that has the PV device where it cannot be '
+                          'is refused with a sentence', 'fails', m):
+        m.start(with_nics([4], 5)())
+        m.qmp().execute('cont')
+        m.guest.outb(0x10, UNPLUG_LINUX, 2)
+        path = save(m)
+        with open(path, 'rb') as f:
+            state = f.read()
+        there, where = (f'0000:00:{slot:02x}.0/xen-pvdevice'.encode()
+                        for slot in (5, 9))
+        expect(state.count(there) == 1, 'no such section')
+        with open(path, 'wb') as f:
+            f.write(state.replace(there, where))
+        m.stop()
+        subprocess.run([os.path.join(HELPERS, 'guest'), 'reset',
+                        m.folder], check=True)
+
+        def command(machine):
+            return [*with_nics([4], 5)(incoming=path)(machine),
+                    '-device', 'rtl8139,addr=9.1,rombar=0']
+        m.start(command, wait=False)
+        expect(m.wait_exit() == 1, f'exit {m.process.returncode}')
+        expect('slot 9, where it cannot be' in m.output(), m.complaint())
