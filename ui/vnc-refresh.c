@@ -3,7 +3,9 @@
  * Who looks by VNC, and when he has something to get.
  */
 #include "qemu/osdep.h"
+#include <pthread.h>
 #include "hw/xen/pulsar/pulsar-hooks.h"
+#include "qemu/error-report.h"
 #include "ui/vnc.h"
 #include "ui/vnc-jobs.h"
 #include "clipboard-socket.h"
@@ -16,6 +18,39 @@ typedef struct Area {
 } Area;
 
 static GHashTable *areas;   /* VncState -> Area */
+
+static void *do_nothing(void *opaque)
+{
+    return NULL;
+}
+
+/* QEMU ends the process when it cannot have a thread: so try it first. */
+static bool thread_can_be_had(void)
+{
+    pthread_t thread;
+    int err = pthread_create(&thread, NULL, do_nothing, NULL);
+
+    if (err) {
+        error_report_once("a VNC client is turned away: no thread can be had "
+                          "to encode its pictures: %s", strerror(err));
+        return false;
+    }
+    pthread_join(thread, NULL);
+    return true;
+}
+
+bool pulsar_vnc_connect(struct VncConnection *vc)
+{
+    static bool started;
+
+    if (!started && !thread_can_be_had()) {
+        g_free(vc);
+        return false;
+    }
+    started = true;
+    vnc_start_worker_thread();
+    return true;
+}
 
 /*
  * A client looks once it has asked for a picture, which it can when it has

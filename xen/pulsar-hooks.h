@@ -30,6 +30,7 @@ struct UHCIState;
 struct USBEndpoint;
 struct USBPacket;
 struct VGACommonState;
+struct VncConnection;
 struct VncDisplay;
 struct VncState;
 struct XenDevice;
@@ -604,6 +605,18 @@ void pulsar_ehci_vm_state_change(struct EHCIState *s);
  * that no client has asked for a picture of.
  */
 bool pulsar_gui_setup_refresh(struct DisplayChangeListener *dcl);
+
+/**
+ * pulsar_vnc_connect: from vnc_connect() (ui/vnc.c)
+ * @vc: a client that has just been accepted, all zeros; freed on failure
+ *
+ * Starts the thread that encodes pictures, with the first client and not with
+ * the device model. Without one the client is not taken, and the guest, which
+ * upstream would end, runs on. Main loop's thread, BQL held.
+ *
+ * Returns: whether the client can be served.
+ */
+bool pulsar_vnc_connect(struct VncConnection *vc);
 
 /**
  * pulsar_vnc_disconnect_start: from vnc_disconnect_start() (ui/vnc.c)

@@ -1236,6 +1236,22 @@ int inotify_init1(int flags)
     return syscall(SYS_inotify_init1, flags);
 }
 
+/* No thread can be had: what RLIMIT_NPROC does to all users but root. */
+int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+                   void *(*start)(void *), void *arg)
+{
+    static int (*next)(pthread_t *, const pthread_attr_t *,
+                       void *(*)(void *), void *);
+
+    if (shared && failing(SI_pthread_create)) {
+        return errno;
+    }
+    if (!next) {
+        next = dlsym(RTLD_NEXT, "pthread_create");
+    }
+    return next(thread, attr, start, arg);
+}
+
 /* ---- the main loop's sleep, counted ----------------------------------- */
 
 static int counted_ppoll(struct pollfd *fds, nfds_t n,

@@ -115,7 +115,8 @@
     X(xs_transaction_start)                             \
     X(xs_transaction_end)                               \
     X(tiocgptpeer)                                      \
-    X(inotify_init1)
+    X(inotify_init1)                                    \
+    X(pthread_create)
 
 enum si_call {
 #define SI_ENUM(name) SI_##name,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A display is refreshed only for somebody who looks."""
 
+import errno
 import os
 import re
 import socket
@@ -58,6 +59,24 @@ def first_frame(b):
             b.report.say(f'first full frame after median {took[4]:.1f} ms, '
                          f'longest {took[-1]:.1f} ms')
             expect(took[4] < 40, f'median {took[4]:.1f} ms')
+
+
+@group(alone=False)
+def viewer_without_thread(b):
+    """Stock ends at its start when it cannot have the thread."""
+    with b.machine() as m, \
+            b.report.case('no thread for a viewer: he is turned away, the '
+                          'guest runs on, the next one is served', 'either', m):
+        m.guest.run('fault', 'pthread_create', 0, 1, errno.EAGAIN)
+        try:
+            m.view()
+            raise Failure('he was let in')
+        except Failure as e:
+            expect('connection was closed' in str(e), str(e))
+        expect('no thread can be had' in m.output(), m.complaint())
+        m.guest.outb(0x3ff, 0x5a)
+        expect(m.guest.inb(0x3ff) == 0x5a, 'no answer')
+        looking(m).close()
 
 
 @group(alone=False)
