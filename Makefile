@@ -183,18 +183,31 @@ bench: all stock
 	$(Q)build-aux/need-packages check
 	$(Q)tests/standin/bench
 
-# The device model under ASAN and UBSAN, from the same tree.
-$(B)/asan/qemu/.configured: $(B)/config.mk build-aux/configure-qemu \
-    | $(B)/src/.pulsar-tree
-	$(call say,CONFIG,$(B)/asan/qemu)
-	$(Q)build-aux/configure-qemu $(B)/src $(B)/asan/qemu \
-	    --enable-asan --enable-ubsan
+# The device model under sanitisers, from the same tree: build/asan (ASAN and
+# UBSAN), which also tells which of its code has run, and build/tsan.
+sanitise_asan = --enable-asan --enable-ubsan \
+    --extra-cflags=-fsanitize-coverage=trace-pc \
+    --extra-ldflags=$(abspath $(B)/asan/coverage.o)
+sanitise_tsan = --enable-tsan --extra-cflags=-O1
+SANITISED := $(B)/asan $(B)/tsan
+
+$(B)/asan/coverage.o: tests/torture/coverage.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -O2 -Wall -fPIC -c -o $@ $<
+
+$(B)/asan/qemu/.configured: | $(B)/asan/coverage.o
+
+$(SANITISED:%=%/qemu/.configured): $(B)/%/qemu/.configured: \
+    $(B)/config.mk build-aux/configure-qemu | $(B)/src/.pulsar-tree
+	$(call say,CONFIG,$(@D))
+	$(Q)build-aux/configure-qemu $(B)/src $(@D) $(sanitise_$*)
 	$(Q)touch $@
 
-$(B)/asan/qemu-system-i386: $(B)/src/.pulsar-tree \
-    $(B)/asan/qemu/.configured FORCE
+$(SANITISED:%=%/qemu-system-i386): %/qemu-system-i386: \
+    $(B)/src/.pulsar-tree %/qemu/.configured FORCE
 	$(call say,BUILD,$@)
-	$(Q)$(BUILD) -C $(B)/asan/qemu qemu-system-i386
+	$(Q)$(BUILD) -C $*/qemu qemu-system-i386
 	$(Q)ln -sfn qemu/qemu-system-i386 $@
 
 torture: all stock $(B)/asan/qemu-system-i386
@@ -239,7 +252,7 @@ dist:
 	$(Q)build-aux/make-dist
 
 clean:
-	$(Q)rm -rf $(B)/stock $(B)/asan $(B)/tool $(B)/qemu-system-i386 $(B)/pulsar
+	$(Q)rm -rf $(B)/stock $(SANITISED) $(B)/tool $(B)/qemu-system-i386 $(B)/pulsar
 	$(Q)if [ -e $(B)/qemu/build.ninja ]; then \
 	    ninja -C $(B)/qemu -t clean >/dev/null; \
 	fi

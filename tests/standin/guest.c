@@ -11,8 +11,10 @@
  * may serve one domain as long as no two use the same vCPU at once.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -216,6 +218,7 @@ static bool server_enabled(void)
 struct request {
     uint32_t vcpu, type, dir, size, count, df, ptr;
     uint64_t addr, data;
+    bool buffered;                      /* by the ring, where that can be */
 };
 
 enum send_result { SEND_OK, SEND_BUSY, SEND_TIMEOUT };
@@ -643,114 +646,453 @@ static bool ends_guest(const struct request *r)
           (r->data >> 8 * (0x64 - r->addr) & 0xf0) == 0xf0));
 }
 
+/* All that the device model has claimed by now. */
+static struct {
+    struct si_range range[SI_MAX_RANGES];
+    uint32_t n;
+} claims;
+
+static void read_claims(void)
+{
+    claims.n = 0;
+    si_lock(shared);
+    for (int i = 0; i < SI_MAX_RANGES; i++) {
+        if (shared->range[i].used && !is_xens_own(&shared->range[i])) {
+            claims.range[claims.n++] = shared->range[i];
+        }
+    }
+    si_unlock(shared);
+}
+
+/* A range; configuration is rewritten now and then only. */
+static const struct si_range *draw_range(uint64_t *x)
+{
+    const struct si_range *to = &claims.range[draw(x) % claims.n];
+
+    if (to->kind == SI_RANGE_PCI && draw(x) % 8) {
+        to = &claims.range[draw(x) % claims.n];
+    }
+    return to;
+}
+
+static void spoil(uint64_t *x, struct request *r)
+{
+    switch (draw(x) % 6) {
+    case 0:
+        r->type = draw(x) & 0xff;
+        break;
+    case 1:
+        r->size = draw(x) & (draw(x) & 1 ? 15 : ~0u);
+        break;
+    case 2:
+        r->count = draw(x);
+        break;
+    case 3:
+        r->ptr = 1;
+        r->data = draw_value(x);
+        break;
+    case 4:
+        r->addr = draw_value(x);
+        break;
+    default:
+        r->addr += draw(x) & 0xffff;
+    }
+}
+
+/*
+ * A random access to a range; of a thousand, so many are malformed.  False
+ * for one that would end the guest.
+ */
+static bool draw_request(uint64_t *x, const struct si_range *to,
+                         uint32_t malformed, struct request *r)
+{
+    *r = (struct request) { .count = 1 };
+    r->dir = draw(x) & 1;
+    r->size = 1 << draw(x) % (to->kind == SI_RANGE_MEM ? 4 : 3);
+    r->data = draw_value(x);
+    switch (to->kind) {
+    case SI_RANGE_PORT:
+        r->type = IOREQ_TYPE_PIO;
+        r->addr = to->first + draw(x) % (to->last - to->first + 1);
+        break;
+    case SI_RANGE_MEM:
+        r->type = IOREQ_TYPE_COPY;
+        r->addr = to->first + draw(x) % (to->last - to->first + 1);
+        /* Registers are at the front of a BAR. */
+        if (draw(x) & 1) {
+            r->addr = to->first + (r->addr - to->first) % 4096;
+            r->addr = r->addr > to->last ? to->first : r->addr;
+        }
+        r->addr &= ~(uint64_t)(r->size - 1);
+        break;
+    default:
+        r->type = IOREQ_TYPE_PCI_CONFIG;
+        r->addr = to->first << 32 |
+            (draw(x) % 256 & ~(uint64_t)(r->size - 1));
+        /* Where the BARs are stays as it is; all else may change. */
+        r->dir |= (r->addr & 0xff) >= 4 && (r->addr & 0xff) < 0x34;
+    }
+    if (draw(x) % 64 == 0 && r->type != IOREQ_TYPE_PCI_CONFIG) {
+        r->count = 1 + draw(x) % 64;            /* REP INS, OUTS, MOVS */
+        r->df = draw(x) & 1;
+        r->ptr = 1;
+        r->data = 0x100000 + draw(x) % 0x100000;
+    }
+    if (draw(x) % 1000 < malformed) {
+        spoil(x, r);
+    }
+    if (ends_guest(r)) {
+        return false;
+    }
+    r->buffered = draw(x) % 16 == 0;
+    return true;
+}
+
+static bool guest_is_over(void)
+{
+    return !server_enabled() || atomic_load(&shared->shutdowns);
+}
+
+/* Does it, by way of the ring where Xen would; false if nobody answers. */
+static bool perform(struct request *r)
+{
+    struct request asked = *r;
+
+    if (r->buffered && r->dir == IOREQ_WRITE && !r->ptr && r->count == 1 &&
+        r->size <= 4 && r->type <= IOREQ_TYPE_COPY && r->addr < 1 << 20 &&
+        ring_write(r->type, r->size / 2, r->addr, r->data)) {
+        raise_channel(0);
+        return true;
+    }
+    if (send_request(r, 6 * REPLY_DEADLINE) == SEND_OK || guest_is_over()) {
+        return true;
+    }
+    printf("err an access was not answered: type %u dir %u size %u count %u "
+           "ptr %u addr %#" PRIx64 " data %#" PRIx64 "\n", asked.type,
+           asked.dir, asked.size, asked.count, asked.ptr, asked.addr,
+           asked.data);
+    return false;
+}
+
 /*
  * Random accesses to all that the device model has claimed, each range as
- * likely as any other; of a thousand, so many are malformed.  Ends early when
- * the guest has been shut down or its server stopped.
+ * likely as any other.  Ends early when the guest has been shut down or its
+ * server stopped.
  */
 static void cmd_torture(uint64_t seed, uint64_t n, uint32_t malformed)
 {
-    static struct si_range range[SI_MAX_RANGES];
     uint64_t x = seed * 2 + 1, done;
-    uint32_t vcpu = 0, ranges = 0;
 
     for (done = 0; done < n; done++) {
-        struct request r = { .vcpu = vcpu, .count = 1 };
-        const struct si_range *to;
+        struct request r;
 
         if (done % 1024 == 0) {
-            ranges = 0;
-            si_lock(shared);
-            for (int i = 0; i < SI_MAX_RANGES; i++) {
-                if (shared->range[i].used && !is_xens_own(&shared->range[i])) {
-                    range[ranges++] = shared->range[i];
-                }
-            }
-            si_unlock(shared);
+            read_claims();
         }
-        if (!server_enabled() || atomic_load(&shared->shutdowns) || !ranges) {
+        if (guest_is_over() || !claims.n) {
             break;
         }
-        to = &range[draw(&x) % ranges];
-        /* Configuration is rewritten now and then only. */
-        if (to->kind == SI_RANGE_PCI && draw(&x) % 8) {
-            to = &range[draw(&x) % ranges];
-        }
-        r.dir = draw(&x) & 1;
-        r.size = 1 << draw(&x) % (to->kind == SI_RANGE_MEM ? 4 : 3);
-        r.data = draw_value(&x);
-        switch (to->kind) {
-        case SI_RANGE_PORT:
-            r.type = IOREQ_TYPE_PIO;
-            r.addr = to->first + draw(&x) % (to->last - to->first + 1);
-            break;
-        case SI_RANGE_MEM:
-            r.type = IOREQ_TYPE_COPY;
-            r.addr = to->first + draw(&x) % (to->last - to->first + 1);
-            /* Registers are at the front of a BAR. */
-            if (draw(&x) & 1) {
-                r.addr = to->first + (r.addr - to->first) % 4096;
-                r.addr = r.addr > to->last ? to->first : r.addr;
-            }
-            r.addr &= ~(uint64_t)(r.size - 1);
-            break;
-        default:
-            r.type = IOREQ_TYPE_PCI_CONFIG;
-            r.addr = to->first << 32 |
-                (draw(&x) % 256 & ~(uint64_t)(r.size - 1));
-            /* Where the BARs are stays as it is; all else may change. */
-            r.dir |= (r.addr & 0xff) >= 4 && (r.addr & 0xff) < 0x34;
-        }
-        if (draw(&x) % 64 == 0 && r.type != IOREQ_TYPE_PCI_CONFIG) {
-            r.count = 1 + draw(&x) % 64;        /* REP INS, OUTS, MOVS */
-            r.df = draw(&x) & 1;
-            r.ptr = 1;
-            r.data = 0x100000 + draw(&x) % 0x100000;
-        }
-        if (draw(&x) % 1000 < malformed) {
-            switch (draw(&x) % 6) {
-            case 0:
-                r.type = draw(&x) & 0xff;
-                break;
-            case 1:
-                r.size = draw(&x) & (draw(&x) & 1 ? 15 : ~0u);
-                break;
-            case 2:
-                r.count = draw(&x);
-                break;
-            case 3:
-                r.ptr = 1;
-                r.data = draw_value(&x);
-                break;
-            case 4:
-                r.addr = draw_value(&x);
-                break;
-            default:
-                r.addr += draw(&x) & 0xffff;
-            }
-        }
-        if (ends_guest(&r)) {
-            continue;
-        }
-        if (draw(&x) % 16 == 0 && r.dir == IOREQ_WRITE && !r.ptr &&
-            r.count == 1 && r.size <= 4 && r.type <= IOREQ_TYPE_COPY &&
-            r.addr < 1 << 20 && ring_write(r.type, r.size / 2, r.addr,
-                                           r.data)) {
-            raise_channel(0);
-            continue;
-        }
-        if (send_request(&r, 6 * REPLY_DEADLINE) != SEND_OK) {
-            if (server_enabled() && !atomic_load(&shared->shutdowns)) {
-                printf("err access %" PRIu64 " was not answered: type %u "
-                       "dir %u size %u count %u ptr %u addr %#" PRIx64
-                       " data %#" PRIx64 "\n", done, r.type, r.dir, r.size,
-                       r.count, r.ptr, r.addr, r.data);
-                return;
-            }
-            break;
+        if (draw_request(&x, draw_range(&x), malformed, &r) && !perform(&r)) {
+            return;
         }
     }
     printf("ok %" PRIu64 "\n", done);
+}
+
+/* ---- torture that is guided by coverage --------------------------------
+ *
+ * An input is some accesses, kept in a file: one that made the device model
+ * run code that no other had is kept, and others are made of it.
+ */
+
+#define INPUT_MAX     64                /* accesses */
+#define CORPUS_MAX    8192              /* inputs */
+#define COVERAGE_SIZE (1 << 18)         /* tests/torture/coverage.c */
+
+struct record {                         /* in the file, little-endian */
+    uint8_t type, dir, df, ptr;
+    uint8_t buffered, zero[3];
+    uint32_t size, count;
+    uint64_t addr, data;
+};
+
+struct input {
+    uint32_t n;
+    struct record r[INPUT_MAX];
+};
+
+static struct {
+    struct input *input[CORPUS_MAX];
+    uint32_t n;
+} corpus;
+
+static struct record to_record(const struct request *r)
+{
+    return (struct record) {
+        .type = r->type, .dir = r->dir, .df = r->df, .ptr = r->ptr,
+        .buffered = r->buffered, .size = r->size, .count = r->count,
+        .addr = r->addr, .data = r->data,
+    };
+}
+
+/* What is in the I/O APIC's page or would end the guest is passed over. */
+static bool perform_record(const struct record *from)
+{
+    struct request r = {
+        .type = from->type, .dir = from->dir & 1, .size = from->size,
+        .count = from->count, .df = from->df & 1, .ptr = from->ptr & 1,
+        .buffered = from->buffered & 1, .addr = from->addr,
+        .data = from->data,
+    };
+    bool apic = r.type == IOREQ_TYPE_COPY &&
+        ((r.addr >> 12 == 0xfec00) || (r.ptr && r.data >> 12 == 0xfec00));
+
+    return apic || ends_guest(&r) || guest_is_over() || perform(&r);
+}
+
+static bool add_input(const struct input *in)
+{
+    if (corpus.n == CORPUS_MAX || !in->n) {
+        return false;
+    }
+    corpus.input[corpus.n] = malloc(sizeof(*in));
+    *corpus.input[corpus.n++] = *in;
+    return true;
+}
+
+static bool read_input(int fd, struct input *in)
+{
+    ssize_t got = read(fd, in->r, sizeof(in->r));
+
+    in->n = got > 0 ? got / sizeof(in->r[0]) : 0;
+    return in->n;
+}
+
+static int read_corpus(const char *dir)
+{
+    struct dirent **names;
+    int n = scandir(dir, &names, NULL, alphasort);
+
+    for (int i = 0; i < n; i++) {
+        char path[PATH_MAX];
+        struct input in;
+        int fd;
+
+        snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
+        fd = names[i]->d_name[0] == '.' ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+        if (fd >= 0) {
+            if (read_input(fd, &in)) {
+                add_input(&in);
+            }
+            close(fd);
+        }
+        free(names[i]);
+    }
+    if (n >= 0) {
+        free(names);
+    }
+    return n;
+}
+
+static void save_input(const char *dir, const struct input *in)
+{
+    uint64_t hash = 0xcbf29ce484222325ull;
+    const uint8_t *byte = (const uint8_t *)in->r;
+    size_t size = in->n * sizeof(in->r[0]);
+    char path[PATH_MAX];
+    int fd;
+
+    for (size_t i = 0; i < size; i++) {
+        hash = (hash ^ byte[i]) * 0x100000001b3ull;
+    }
+    snprintf(path, sizeof(path), "%s/%016" PRIx64, dir, hash);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0 || write(fd, in->r, size) != (ssize_t)size) {
+        die("cannot write %s: %s", path, strerror(errno));
+    }
+    close(fd);
+}
+
+static const struct input *draw_input(uint64_t *x)
+{
+    return corpus.input[draw(x) % corpus.n];
+}
+
+/* Accesses to one range more, from the n-th place on. */
+static void draw_accesses(uint64_t *x, struct input *in, uint32_t n)
+{
+    const struct si_range *to = draw_range(x);
+
+    for (in->n = n + 1 + draw(x) % 12; n < in->n && n < INPUT_MAX; ) {
+        struct request r;
+
+        if (draw_request(x, to, 10, &r)) {
+            in->r[n++] = to_record(&r);
+        }
+    }
+    in->n = n;
+}
+
+static void change_record(uint64_t *x, struct input *in)
+{
+    struct record *r = &in->r[draw(x) % in->n];
+    const struct input *other = draw_input(x);
+
+    switch (draw(x) % 9) {
+    case 0:
+        r->data = draw_value(x);
+        break;
+    case 1:
+        r->data += draw(x) % 5 - 2;
+        break;
+    case 2:
+        r->data ^= 1ull << (draw(x) & 31);
+        break;
+    case 3:
+        r->data = other->r[draw(x) % other->n].data;
+        break;
+    case 4:
+        r->addr += (draw(x) % 17 - 8) * (r->size & 15);
+        break;
+    case 5:
+        r->dir ^= r->type != IOREQ_TYPE_PCI_CONFIG;
+        break;
+    case 6:
+        *r = other->r[draw(x) % other->n];
+        break;
+    case 7:                             /* away with it */
+        memmove(r, r + 1, (char *)&in->r[in->n] - (char *)(r + 1));
+        in->n -= in->n > 1;
+        break;
+    default:                            /* once more */
+        if (in->n < INPUT_MAX) {
+            in->r[in->n++] = *r;
+        }
+    }
+}
+
+static void make_input(uint64_t *x, struct input *in)
+{
+    uint32_t kind = draw(x) % 8, changes;
+
+    in->n = 0;
+    if (!corpus.n || kind < 2) {
+        draw_accesses(x, in, 0);
+        return;
+    }
+    *in = *draw_input(x);
+    if (kind < 4) {                     /* a part, and what comes after it */
+        const struct input *tail = draw_input(x);
+        uint32_t from = draw(x) % tail->n;
+
+        in->n = 1 + draw(x) % in->n;
+        while (from < tail->n && in->n < INPUT_MAX) {
+            in->r[in->n++] = tail->r[from++];
+        }
+    } else if (kind == 4) {
+        draw_accesses(x, in, in->n);
+    }
+    for (changes = draw(x) % 4 + (kind > 4); changes; changes--) {
+        change_record(x, in);
+    }
+}
+
+/* Is there a block that ran and never had? */
+static uint32_t new_blocks(const uint8_t *map, uint8_t *seen)
+{
+    uint32_t fresh = 0;
+
+    for (size_t i = 0; i < COVERAGE_SIZE; i += 8) {
+        uint64_t ran, had;
+
+        memcpy(&ran, map + i, 8);
+        memcpy(&had, seen + i, 8);
+        if (ran & ~had) {
+            fresh += __builtin_popcountll(ran & ~had);
+            had |= ran;
+            memcpy(seen + i, &had, 8);
+        }
+    }
+    return fresh;
+}
+
+/*
+ * The inputs of the corpus, then some that are made of them.  What is done is
+ * written to a file before: replay() does the same again, to any binary.
+ */
+static void cmd_guided(uint64_t seed, uint64_t inputs, const char *coverage,
+                       const char *dir, const char *history)
+{
+    static uint8_t seen[COVERAGE_SIZE];
+    int log = open(history, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int fd = open(coverage, O_RDONLY | O_CLOEXEC);
+    uint64_t x = seed * 2 + 1, i, accesses = 0, blocks = 0, kept = 0, given;
+    const uint8_t *map = mmap(NULL, COVERAGE_SIZE, PROT_READ, MAP_SHARED, fd,
+                              0);
+
+    if (log < 0 || map == MAP_FAILED || read_corpus(dir) < 0) {
+        die("cannot open %s, %s or %s", history, coverage, dir);
+    }
+    close(fd);
+    new_blocks(map, seen);              /* those of the start */
+    given = corpus.n;
+    for (i = 0; i < given + inputs && !guest_is_over(); i++) {
+        struct input in;
+        size_t size;
+        uint32_t fresh;
+
+        if (i % 64 == 0) {
+            read_claims();
+        }
+        if (i < given) {
+            in = *corpus.input[i];
+        } else if (claims.n) {
+            make_input(&x, &in);
+        } else {
+            break;
+        }
+        size = in.n * sizeof(in.r[0]);
+        if (write(log, in.r, size) != (ssize_t)size) {
+            die("cannot write %s: %s", history, strerror(errno));
+        }
+        for (uint32_t n = 0; n < in.n; n++, accesses++) {
+            if (!perform_record(&in.r[n])) {
+                return;
+            }
+        }
+        fresh = new_blocks(map, seen);
+        blocks += fresh;
+        if (fresh && i >= given && add_input(&in)) {
+            save_input(dir, &in);
+            kept++;
+        }
+    }
+    close(log);
+    printf("ok {\"inputs\": %" PRIu64 ", \"accesses\": %" PRIu64
+           ", \"blocks\": %" PRIu64 ", \"kept\": %" PRIu64 "}\n", i, accesses,
+           blocks, kept);
+}
+
+/* The accesses of a file, or as many as are answered. */
+static void cmd_replay(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint64_t accesses = 0;
+    struct input in;
+
+    if (fd < 0) {
+        die("cannot open %s: %s", path, strerror(errno));
+    }
+    while (!guest_is_over() && read_input(fd, &in)) {
+        for (uint32_t n = 0; n < in.n; n++, accesses++) {
+            if (!perform_record(&in.r[n])) {
+                close(fd);
+                return;
+            }
+        }
+    }
+    close(fd);
+    printf("ok %" PRIu64 "\n", accesses);
 }
 
 /* ---- commands --------------------------------------------------------- */
@@ -1051,7 +1393,7 @@ static void obey(char *line)
     } else if (IS("raw", 10)) {
         /* vcpu type dir size count df ptr addr data ms: as it stands */
         struct request r = {
-            n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9],
+            n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9], false,
         };
 
         answer(send_request(&r, n[10] * MS), &r);
@@ -1088,6 +1430,10 @@ static void obey(char *line)
         cmd_scribble(n[1], n[2]);
     } else if (IS("torture", 3)) {              /* seed count malformed */
         cmd_torture(n[1], n[2], n[3]);
+    } else if (IS("guided", 5)) {               /* seed inputs and files */
+        cmd_guided(n[1], n[2], word[3], word[4], word[5]);
+    } else if (IS("replay", 1)) {               /* a file of accesses */
+        cmd_replay(word[1]);
     } else if (IS("time-reads", 4)) {           /* vcpu port count gap_us */
         cmd_time_reads(n[1], n[2], n[3], n[4]);
     } else if (IS("poke", 2)) {                 /* addr hex */
