@@ -797,7 +797,9 @@ bool pulsar_options_add_conf(PulsarOptions *o, const char *path,
     }
     if (len && !g_key_file_load_from_data(kf, text, len,
                                           G_KEY_FILE_KEEP_TRANSLATIONS, &err)) {
-        g_autofree char *ascii = g_str_to_ascii(err->message, "C");
+        /* GLib quotes the file as it is, and its next call reads UTF-8. */
+        g_autofree char *valid = g_utf8_make_valid(err->message, -1);
+        g_autofree char *ascii = g_str_to_ascii(valid, "C");
         g_autofree char *why = pulsar_printable(ascii, -1, 3 * SHOWN_MAX);
 
         return fail(ret_error, "%s cannot be read: %s", file, why);

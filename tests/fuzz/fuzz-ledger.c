@@ -11,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <glib.h>
+
 #include "monitor/ledger.h"
+#include "tools/settings.h"
 
 #define CHECK(cond) do { if (!(cond)) { abort(); } } while (0)
 
@@ -61,6 +64,27 @@ static void check_copy(const uint8_t *copy)
     }
 }
 
+/* What goes on to a terminal or a table. */
+static void check_settings(const uint8_t *copy)
+{
+    g_autoptr(GPtrArray) list = settings_parse(
+        (const char *)copy + PULSAR_LEDGER_TEXT_OFFSET);
+    guint i;
+    const char *p;
+
+    for (i = 0; i < list->len; i++) {
+        const Setting *s = list->pdata[i];
+        const char *const texts[] = { s->key, s->value, s->source };
+
+        for (size_t n = 0; n < G_N_ELEMENTS(texts); n++) {
+            CHECK(g_utf8_validate(texts[n], -1, NULL));
+            for (p = texts[n]; *p; p = g_utf8_next_char(p)) {
+                CHECK(g_unichar_isprint(g_utf8_get_char(p)));
+            }
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static uint8_t *page, *copy;
@@ -84,6 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (pulsar_ledger_snapshot(page, length, copy) == PULSAR_LEDGER_OK) {
         CHECK(length == PULSAR_LEDGER_TOTAL_SIZE);
         check_copy(copy);
+        check_settings(copy);
     }
     return 0;
 }

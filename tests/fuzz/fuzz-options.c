@@ -10,11 +10,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <glib.h>
 
+#include "tests/fuzz/conf-file.h"
 #include "xen/options.h"
 
 #define CHECK(cond) do { if (!(cond)) { abort(); } } while (0)
@@ -51,16 +50,8 @@ static bool add_conf(PulsarOptions *o, const uint8_t *data, size_t size,
                      char **error)
 {
     g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
-    static int fd = -1;
-    static char *path;
 
-    if (fd < 0) {
-        fd = memfd_create("pulsar.conf", 0);
-        path = g_strdup_printf("/proc/self/fd/%d", fd);
-    }
-    CHECK(!ftruncate(fd, 0));
-    CHECK(pwrite(fd, data, size, 0) == (ssize_t)size);
-    return pulsar_options_add_conf(o, path, true, "web",
+    return pulsar_options_add_conf(o, conf_file(data, size), true, "web",
                                    "6b3c1f0e-3f8e-4d0e-9a51-0123456789ab",
                                    size % 2 ? warnings : NULL, error);
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dlfcn.h>
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <string.h>
@@ -689,6 +690,27 @@ static void test_conf_groups(void **state)
     }
 }
 
+/* In front of GLib's, which reads past the end of what is not UTF-8. */
+char *g_str_to_ascii(const char *str, const char *from_locale)
+{
+    char *(*next)(const char *, const char *) = dlsym(RTLD_NEXT, __func__);
+
+    assert_true(g_utf8_validate(str, -1, NULL));
+    return next(str, from_locale);
+}
+
+/* What is quoted of it may end inside a character. */
+static void test_conf_not_utf8(void **state)
+{
+    PulsarOptions *o = pulsar_options_new();
+    char *error = NULL;
+    bool ok = add_conf(o, "[vm web]\n[vm web\xe2=1\n", "web", NULL, &error);
+
+    assert_sentence(ok, error, "/tmp/pulsar-conf-",
+                    "Invalid key name: [vm web?", NULL);
+    pulsar_options_free(o);
+}
+
 /* What is no VM's own is passed over for a device model, and told. */
 static void test_conf_warnings(void **state)
 {
@@ -989,6 +1011,7 @@ int main(void)
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_printable),
         cmocka_unit_test(test_conf_groups),
+        cmocka_unit_test(test_conf_not_utf8),
         cmocka_unit_test(test_conf_warnings),
         cmocka_unit_test(test_conf_names),
         cmocka_unit_test(test_conf_files),
