@@ -22,10 +22,11 @@ PKG_CONFIG ?= pkg-config
 SUITES := scripts patches unit fuzz tool devices standin torture xenhost
 TESTS := check $(addprefix check-,$(SUITES))
 # What configures by itself in a fresh clone; two of the suites need nothing.
-FRESH := $(filter-out check-scripts check-patches,$(TESTS)) demo bench torture
+FRESH := $(filter-out check-scripts check-patches,$(TESTS)) demo bench torture \
+    torture-tsan
 
 .PHONY: all stock tool install install-xapi dist clean distclean refresh quilt gdb help
-.PHONY: $(TESTS) check-fresh check-xapi demo bench torture FORCE
+.PHONY: $(TESTS) check-fresh check-xapi demo bench torture torture-tsan FORCE
 
 all: $(B)/qemu-system-i386 tool
 
@@ -226,6 +227,13 @@ check-xapi: $(if $(XEN_API),all)
 	$(Q)$(if $(XEN_API),build-aux/need-packages check tool)
 	$(Q)tests/xapi/check $(XEN_API) $(XEN_API_OLD)
 
+# The stand-in's suite once more, for what threads do to each other.
+torture-tsan: all stock $(B)/tsan/qemu-system-i386
+	$(Q)build-aux/need-packages check
+	$(Q)PULSAR_QEMU=$(abspath $(B)/tsan/qemu-system-i386) \
+	    PULSAR_STOCK=$(abspath $(B)/stock/qemu-system-i386) \
+	    PULSAR_TOOL=$(abspath $(B)/pulsar) tests/torture/sanitised --tsan
+
 gdb:
 	$(Q)build-aux/attach-gdb $(if $(PID),--pid=$(PID)) $(DOMID)
 
@@ -289,3 +297,4 @@ help:
 #:                     xen-api; XEN_API_OLD=DIR: another, older one)
 #:   make torture      faults, kills, changed states and random accesses under
 #:                     ASAN and UBSAN, with figures (MINUTES=20)
+#:   make torture-tsan the stand-in's suite under TSAN
