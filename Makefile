@@ -217,7 +217,6 @@ torture: all stock $(B)/asan/qemu-system-i386
 	    PULSAR_STOCK=$(abspath $(B)/stock/qemu-system-i386) \
 	    PULSAR_TOOL=$(abspath $(B)/pulsar) tests/torture/sanitised
 	$(Q)PULSAR_QEMU=$(B)/asan/qemu-system-i386 \
-	    ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 \
 	    TORTURE_MINUTES=$(or $(MINUTES),20) tests/run torture
 	$(Q)FUZZ_SECONDS=$$(($(or $(MINUTES),20) * 5)) tests/run fuzz
 
