@@ -879,7 +879,8 @@ static int read_corpus(const char *dir)
         int fd;
 
         snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
-        fd = names[i]->d_name[0] == '.' ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+        fd = names[i]->d_name[0] == '.' ? -1 :
+            open(path, O_RDONLY | O_CLOEXEC);
         if (fd >= 0) {
             if (read_input(fd, &in)) {
                 add_input(&in);
@@ -1062,7 +1063,8 @@ static void cmd_guided(uint64_t seed, uint64_t inputs, const char *coverage,
         }
         fresh = new_blocks(map, seen);
         blocks += fresh;
-        if (fresh && i >= given && add_input(&in)) {
+        /* What ended the guest would be the end of each later run. */
+        if (fresh && i >= given && !guest_is_over() && add_input(&in)) {
             save_input(dir, &in);
             kept++;
         }

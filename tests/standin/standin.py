@@ -763,11 +763,15 @@ class Machine:
             self.process.kill()
             self.process.wait()
 
-    def restart(self, binary, command, **more):
-        """Another device model for the same guest memory."""
+    def reset(self):
+        """The same, and nothing of it is found by the next but memory."""
         self.stop()
         subprocess.run([os.path.join(HELPERS, 'guest'), 'reset',
                         self.folder], check=True)
+
+    def restart(self, binary, command, **more):
+        """Another device model for the same guest memory."""
+        self.reset()
         self.binary = binary
         self.start(command, **more)
 

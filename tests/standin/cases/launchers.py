@@ -1042,9 +1042,7 @@ def launch_vifs_hostile(b):
         expect(state.count(there) == 1, 'no such section')
         with open(path, 'wb') as f:
             f.write(state.replace(there, where))
-        m.stop()
-        subprocess.run([os.path.join(HELPERS, 'guest'), 'reset',
-                        m.folder], check=True)
+        m.reset()
 
         def command(machine):
             return [*with_nics([4], 5)(incoming=path)(machine),
