@@ -359,7 +359,7 @@ static void count_glib_wakeup(const GArray *fds)
 void pulsar_main_loop_woken(int64_t timeout_ns, const GArray *fds)
 {
     static uint64_t last, row;
-    uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
+    uint64_t row_now, now = clock_ns(CLOCK_MONOTONIC_COARSE);
     uint32_t weight = sample_weight(now == last);
 
     in_main_loop = true;
@@ -367,9 +367,11 @@ void pulsar_main_loop_woken(int64_t timeout_ns, const GArray *fds)
     pulsar_ledger_woken(&ledger, weight ? now_ns() : now, timeout_ns != 0,
                         weight);
     count_glib_wakeup(fds);
-    if (unlikely(pulsar_ledger_header(ledger.page)->row_last != row)) {
+    row_now = __atomic_load_n(&pulsar_ledger_header(ledger.page)->row_last,
+                              __ATOMIC_RELAXED);
+    if (unlikely(row_now != row)) {
         /* In the first wake of a row; the threads' files cost a few calls. */
-        row = pulsar_ledger_header(ledger.page)->row_last;
+        row = row_now;
         pulsar_ledger_note_threads();
     }
 }

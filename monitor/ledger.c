@@ -58,7 +58,9 @@ static PulsarLedgerHeader *page_lock(PulsarLedger *l)
 
 static void page_unlock(PulsarLedgerHeader *h)
 {
-    __atomic_store_n(&h->seq, h->seq + 1, __ATOMIC_RELEASE);
+    uint32_t seq = __atomic_load_n(&h->seq, __ATOMIC_RELAXED);
+
+    __atomic_store_n(&h->seq, seq + 1, __ATOMIC_RELEASE);
 }
 
 /*
@@ -88,7 +90,8 @@ static PulsarLedgerRow *current_row(void *page, uint64_t now_ns)
         memset(row, 0, sizeof(*row));
         row->index = index;
     }
-    h->row_last = index;
+    /* The main loop looks at it without the lock. */
+    __atomic_store_n(&h->row_last, index, __ATOMIC_RELAXED);
     now_ns = coarse(h, now_ns);
     if (now_ns > h->last_ns) {
         h->last_ns = now_ns;
