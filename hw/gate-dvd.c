@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The gate of the CD and DVD drives: away, away when empty, or moved from
- * the PIIX IDE controller to an AHCI controller of their own.
+ * the PIIX IDE controller to an AHCI controller of their own, where they may
+ * notify the guest of another medium.
  */
 #include "qemu/osdep.h"
 #include <linux/major.h>
@@ -22,6 +23,7 @@
 #include "hw/ide/ide-bus.h"
 #include "hw/ide/ide-dev.h"
 #include "hw/xen/pulsar/gates.h"
+#include "dvd-notify.h"
 
 #define AHCI_ID     "pulsar-dvd"
 #define AHCI_PORTS  6
@@ -212,6 +214,14 @@ static void dvd_restored(const char *names)
 
 /* ---- on AHCI ------------------------------------------------------------ */
 
+/* Has the drive notify its guest, if it shall. */
+static void choose_driver(QDict *device)
+{
+    qdict_put_str(device, "driver",
+                  pulsar_gate_value(PULSAR_OPTION_DVD) ==
+                  PULSAR_VALUE_NOTIFY ? TYPE_PULSAR_NOTIFY_CD : "ide-cd");
+}
+
 /* Gives @device a port; the controller comes before the first. */
 static void move_to_ahci(QDict *device)
 {
@@ -225,6 +235,7 @@ static void move_to_ahci(QDict *device)
         qdict_put_str(ahci, "id", AHCI_ID);
         pulsar_gate_defer(ahci, false);
     }
+    choose_driver(device);
     qdict_put_str(device, "bus", bus);
     qdict_del(device, "unit");
     gate.altered = true;
@@ -246,6 +257,19 @@ static bool have_room(Error **errp)
     return true;
 }
 
+static int match_ahci_bus(Object *obj, void *opaque)
+{
+    return object_dynamic_cast(obj, TYPE_IDE_BUS) &&
+           g_str_equal(BUS(obj)->name, opaque) &&
+           object_dynamic_cast(OBJECT(BUS(obj)->parent), TYPE_ICH9_AHCI);
+}
+
+static bool is_on_ahci(const char *bus)
+{
+    return object_child_foreach_recursive(object_get_root(), match_ahci_bus,
+                                          (void *)bus);
+}
+
 static PulsarVerdict dvd_judge(const PulsarAsked *asked, QDict **ret_device,
                                Error **errp)
 {
@@ -260,6 +284,14 @@ static PulsarVerdict dvd_judge(const PulsarAsked *asked, QDict **ret_device,
         return is_decided_now(asked->oc) && dvd_matches(asked) &&
                !is_loaded(asked->device) ?
                PULSAR_VERDICT_LEAVE_OUT : PULSAR_VERDICT_MAKE;
+    case PULSAR_VALUE_NOTIFY:
+        if (pulsar_gate_is(asked->oc, "ide-cd") && bus && is_on_ahci(bus)) {
+            *ret_device = qdict_clone_shallow(asked->device);
+            choose_driver(*ret_device);
+            gate.altered = true;
+            return PULSAR_VERDICT_REPLACE;
+        }
+        /* fall through */
     case PULSAR_VALUE_AHCI:
         if (!pulsar_gate_is(asked->oc, "ide-cd") ||
             (bus && !strstart(bus, "ide.", NULL))) {
@@ -283,13 +315,12 @@ static void board_drive(BlockBackend *blk, DriveInfo *dinfo)
     g_autofree char *name = g_strdup(blk_name(blk));
     QDict *device;
 
-    if (value == PULSAR_VALUE_AHCI) {
+    if (value == PULSAR_VALUE_AHCI || value == PULSAR_VALUE_NOTIFY) {
         if (dinfo->type != IF_IDE) {
             return;
         }
         have_room(&error_fatal);
         device = qdict_new();
-        qdict_put_str(device, "driver", "ide-cd");
         qdict_put_str(device, "drive", name);
         dinfo->type = IF_NONE;
         move_to_ahci(device);

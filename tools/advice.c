@@ -122,7 +122,9 @@ const Advice advice_table[] = {
                  "in the DVD drive.",
         .option = "dvd",
         .value = "none",
-        .otherwise = "dvd=ahci keeps the drive, at a sixth of the wakes.",
+        .otherwise = "dvd=notify keeps the drive, and a guest that knows it "
+                     "(Windows 8 and later) stops asking. With dvd=ahci it "
+                     "asks at a sixth of the wakes.",
     },
     {
         .patterns = "*ahci*",
@@ -131,6 +133,8 @@ const Advice advice_table[] = {
                  "a new disc in the DVD drive.",
         .option = "dvd",
         .value = "none",
+        .otherwise = "dvd=notify keeps the drive, and a guest that knows it "
+                     "(Windows 8 and later) stops asking.",
     },
     {
         .patterns = "*fdc* *floppy* *fdctrl*",

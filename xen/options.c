@@ -55,6 +55,8 @@ static const PulsarOptionWord dvd_words[] = {
       "only the drives that have a medium at start" },
     { "ahci", PULSAR_VALUE_AHCI,
       "the drives stand on AHCI in place of PIIX IDE" },
+    { "notify", PULSAR_VALUE_NOTIFY,
+      "the same, and tell the guest of a new medium, so that it need not ask" },
     { }
 };
 

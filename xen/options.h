@@ -42,6 +42,7 @@ typedef enum PulsarValue {
     PULSAR_VALUE_VIEWER,
     PULSAR_VALUE_LOADED,
     PULSAR_VALUE_AHCI,
+    PULSAR_VALUE_NOTIFY,
     PULSAR_VALUE_AUTO,      /* the built-in place */
     PULSAR_VALUE_NUMBER,    /* see pulsar_options_number() */
     PULSAR_VALUE_PATH,      /* see pulsar_options_text() */

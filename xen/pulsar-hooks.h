@@ -23,6 +23,7 @@ struct DisplayChangeListener;
 struct QIOChannel;
 struct EHCIState;
 struct IDEDMA;
+struct IDEState;
 struct MemoryRegion;
 struct PCIDevice;
 struct SpiceChannelEventInfo;
@@ -740,6 +741,59 @@ bool pulsar_create_displaysurface_from(union pixman_image **image, int *handle,
  */
 struct DisplayState;
 void gui_setup_refresh(struct DisplayState *ds);
+
+/* ---- hw/: the CD drive that notifies its guest ------------------------ */
+
+/**
+ * pulsar_ide_atapi_identify: from ide_atapi_identify() (hw/ide/core.c)
+ * @s: a CD drive
+ *
+ * Called inside a guest's access, when the answer to IDENTIFY PACKET DEVICE
+ * has been put together for the first time. Adds what the drive can.
+ */
+void pulsar_ide_atapi_identify(struct IDEState *s);
+
+/**
+ * pulsar_cmd_set_features: from cmd_set_features() (hw/ide/core.c)
+ * @s: a drive, whose command registers say what it is asked for
+ *
+ * Called inside a guest's access, for a feature that upstream does not know.
+ *
+ * Returns: true when it is known here; false has the command aborted.
+ */
+bool pulsar_cmd_set_features(struct IDEState *s);
+
+/**
+ * pulsar_cmd_get_event_status_notification: from
+ * cmd_get_event_status_notification() (hw/ide/atapi.c)
+ * @s: a CD drive
+ * @answer: upstream's, 8 bytes, or 4 when the guest asked for no class of
+ *          events that there is
+ * @max_len: how much of it the guest takes, in bytes
+ *
+ * Called inside a guest's access. Puts the drive's own event there.
+ */
+void pulsar_cmd_get_event_status_notification(struct IDEState *s,
+                                              uint8_t *answer,
+                                              unsigned int max_len);
+
+/**
+ * pulsar_ide_cd_change_cb: from ide_cd_change_cb() (hw/ide/core.c)
+ * @s: a CD drive whose tray was opened or closed by a monitor's command
+ *
+ * Called in the coroutine of that command, when @s knows of the medium. May
+ * write to the guest's memory and raise the drive's interrupt.
+ */
+void pulsar_ide_cd_change_cb(struct IDEState *s);
+
+/**
+ * pulsar_ide_cd_eject_request_cb: from ide_cd_eject_request_cb()
+ * (hw/ide/core.c)
+ * @s: a CD drive whose medium is locked and shall be ejected
+ *
+ * The same, for a request to the guest.
+ */
+void pulsar_ide_cd_eject_request_cb(struct IDEState *s);
 
 /* ---- gates: hardware that the options close or move ------------------ */
 

@@ -63,6 +63,7 @@ static const struct {
     { "dvd", "none", "none", PULSAR_VALUE_CLOSED },
     { "dvd", "loaded", "loaded", PULSAR_VALUE_LOADED },
     { "dvd", "ahci", "ahci", PULSAR_VALUE_AHCI },
+    { "dvd", "Notify", "notify", PULSAR_VALUE_NOTIFY },
     { "vnc_idle", "off", "off", PULSAR_VALUE_CLOSED },
     { "vnc_idle", "false", "off", PULSAR_VALUE_CLOSED },
     { "vnc_idle", "0", "off", PULSAR_VALUE_CLOSED },

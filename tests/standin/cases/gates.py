@@ -3,6 +3,7 @@
 
 import contextlib
 import ctypes
+import itertools
 import os
 import re
 import socket
@@ -559,7 +560,7 @@ VALUES = {
     'parallel': ('parallel', ('given', 'none')),
     'usb': ('usb', ('given', 'false', 'uhci', 'ehci', 'xhci')),
     'usb_tablet': ('usb_tablet', ('given', 'true', 'false', 'viewer')),
-    'dvd': ('dvd', ('given', 'none', 'loaded', 'ahci')),
+    'dvd': ('dvd', ('given', 'none', 'loaded', 'ahci', 'notify')),
     'vnc_idle': ('vnc_idle', ('off', '30', '86400')),
     'ledger': (None, ('auto', 'off', '/{folder}/page')),
 }
@@ -961,6 +962,9 @@ def gates_usb_nothing_asked(b):
                m.output())
 
 
+DVD_DRIVERS = {'ahci': 'ide-cd', 'notify': 'pulsar-notify-cd'}
+
+
 @group(alone=False, busy=True)
 def gates_dvd_ahci(b):
     row = next(r for r in ROWS if r.name == 'dvd')
@@ -975,14 +979,16 @@ def gates_dvd_ahci(b):
         'hdtype=ahci': ['-device', 'ahci,id=ahci0', *CD, '-device',
                         'ide-cd,bus=ide.1,unit=0,drive=cd,id=cd'],
     }
-    for name, arguments in asked.items():
-        with b.report.case(f'dvd=ahci moves the drive: {name}', 'fails'), \
+    for value, name in itertools.product(DVD_DRIVERS, asked):
+        driver = DVD_DRIVERS[value]
+        with b.report.case(f'dvd={value} moves the drive: {name}', 'fails'), \
                 b.machine(command=None) as m:
-            tree = start(m, row, from_xenstore, 'ahci', arguments +
+            tree = start(m, row, from_xenstore, value, asked[name] +
                          ['-device', 'VGA'])
-            expect(count(tree, 'ide-cd') == 1, drivers(tree))
+            expect(sum(count(tree, d) for d in DVD_DRIVERS.values()) == 1,
+                   drivers(tree))
             expect(re.search(r'dev: ich9-ahci, id "pulsar-dvd".*?bus: '
-                             r'pulsar-dvd\.0\s+type IDE\s+dev: ide-cd, ',
+                             rf'pulsar-dvd\.0\s+type IDE\s+dev: {driver}, ',
                              tree, re.S), drivers(tree))
             drives = {d['device']: d for d in
                       m.qmp().execute('query-block')}
@@ -996,17 +1002,39 @@ def gates_dvd_ahci(b):
             drives = {d['device']: d for d in
                       m.qmp().execute('query-block')}
             expect('inserted' in drives['cd'], drives['cd'])
-    with b.report.case('dvd=ahci adds nothing where there is no drive',
-                       'either'), b.machine(command=None) as m:
-        expect(not count(start(m, row, from_xenstore, 'ahci'), 'ich9-ahci'),
-               'an AHCI controller was added')
-    with b.report.case('dvd=ahci: seven drives are too many, in a sentence',
-                       'fails'), b.machine(command=None) as m:
-        m.start(plain(['-pulsar', 'dvd=ahci'] + [
-            word for i in range(7) for word in
-            ('-device', f'ide-cd,bus=ide.{i % 2}')]), wait=False)
-        expect(m.wait_exit() == 1, f'exit code {m.process.returncode}')
-        expect('room for 6 drives' in m.output(), m.output())
+    for value in DVD_DRIVERS:
+        with b.report.case(f'dvd={value} adds nothing where there is no drive',
+                           'either'), b.machine(command=None) as m:
+            expect(not count(start(m, row, from_xenstore, value),
+                             'ich9-ahci'), 'an AHCI controller was added')
+        with b.report.case(f'dvd={value}: seven drives are too many, in a '
+                           'sentence', 'fails'), b.machine(command=None) as m:
+            m.start(plain(['-pulsar', f'dvd={value}'] + [
+                word for i in range(7) for word in
+                ('-device', f'ide-cd,bus=ide.{i % 2}')]), wait=False)
+            expect(m.wait_exit() == 1, f'exit code {m.process.returncode}')
+            expect('room for 6 drives' in m.output(), m.output())
+    for value, driver in DVD_DRIVERS.items():
+        with b.report.case(f'dvd={value}: a drive that stands on AHCI already '
+                           'stays where it is', 'fails'), \
+                b.machine(command=None) as m:
+            tree = start(m, row, from_xenstore, value, [
+                '-device', 'ahci,id=ahci0', *CD, '-device',
+                'ide-cd,bus=ahci0.2,drive=cd'])
+            expect(count(tree, 'ich9-ahci') == 1 and
+                   re.search(rf'bus: ahci0\.2\s+type IDE\s+dev: {driver}, ',
+                             tree), drivers(tree))
+    for option, bus in (('dvd=ahci', 'ahci0.0'), ('dvd=given', 'ide.1'),
+                        ('dvd=given', 'ahci0.0')):
+        with b.report.case(f'{option}: a drive that notifies cannot be asked '
+                           f'for, on {bus}', 'fails'), \
+                b.machine(command=None) as m:
+            m.start(plain(['-pulsar', option, '-device', 'ahci,id=ahci0',
+                           '-device', f'pulsar-notify-cd,bus={bus}']),
+                    wait=False)
+            expect(m.wait_exit() == 1, f'exit code {m.process.returncode}')
+            expect('what dvd=notify makes of an ide-cd' in m.output(),
+                   m.output())
 
 
 @group(alone=False, busy=True)
@@ -1129,7 +1157,8 @@ def gates_change_while_running(b):
         with b.report.case('pulsar-set: what cannot change says so', 'fails',
                            m):
             for key, value in (('serial', 'none'), ('usb', 'xhci'),
-                               ('monitor', 'none'), ('dvd', 'ahci')):
+                               ('monitor', 'none'), ('dvd', 'ahci'),
+                               ('dvd', 'notify')):
                 told = refusal(m, 'pulsar-set', key=key, value=value)
                 expect(f'{key}={value} takes effect at the next start only'
                        in told, told)
@@ -1518,7 +1547,7 @@ def xl(option=None, incoming=None, **more):
 @ours
 def gates_state(b):
     for option in ('serial=none', 'parallel=none', 'usb=false', 'usb=xhci',
-                   'dvd=none', 'dvd=loaded', 'dvd=ahci'):
+                   'dvd=none', 'dvd=loaded', 'dvd=ahci', 'dvd=notify'):
         key = option.split('=')[0]
         with b.machine(xl(option)) as m:
             with b.report.case(f'saved and restored with {option}', 'fails',
@@ -1544,6 +1573,8 @@ def gates_state(b):
     for saved, option in (('usb=xhci', 'usb=ehci'), ('usb=xhci', 'usb=false'),
                           ('usb=false', 'usb=uhci'), ('dvd=ahci', 'dvd=none'),
                           ('dvd=none', 'dvd=ahci'),
+                          ('dvd=ahci', 'dvd=notify'),
+                          ('dvd=notify', 'dvd=ahci'),
                           ('dvd=loaded', 'dvd=none')):
         with b.machine(xl(saved)) as m, \
                 b.report.case(f'saved with {saved}, restored with {option}: '

@@ -314,7 +314,7 @@ XL_CFG = {
 OPTIONS = ('monitor=qmp', 'serial=none', 'parallel=none', 'usb=false',
            'usb=uhci', 'usb=ehci', 'usb=xhci', 'usb_tablet=false',
            'usb_tablet=true', 'usb_tablet=viewer', 'dvd=none', 'dvd=loaded',
-           'dvd=ahci', 'vnc_idle=30', 'ledger=off',
+           'dvd=ahci', 'dvd=notify', 'vnc_idle=30', 'ledger=off',
            'monitor=qmp,serial=none,parallel=none,usb=false,dvd=none')
 
 
