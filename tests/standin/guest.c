@@ -1338,7 +1338,9 @@ static void cmd_stat(void)
                "\"to_guest\": %u}", i ? ", " : "", ch->state, ch->notified,
                ch->delivered, ch->to_guest);
     }
-    printf("]}\n");
+    printf("], \"links\": [%u, %u, %u, %u]}\n", shared->link_route[0],
+           shared->link_route[1], shared->link_route[2],
+           shared->link_route[3]);
 }
 
 static void cmd_ranges(void)

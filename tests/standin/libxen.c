@@ -637,6 +637,7 @@ int xendevicemodel_set_pci_link_route(xendevicemodel_handle *dmod,
         errno = EINVAL;
         return -1;
     }
+    atomic_store(&shared->link_route[link], irq);
     return 0;
 }
 

@@ -185,6 +185,7 @@ struct si_shared {
     _Atomic uint32_t irq_seq;       /* futex: bumped at each level set */
     _Atomic uint32_t irq_level[256];
     _Atomic uint32_t intx_level[32 * 4];
+    _Atomic uint32_t link_route[4];     /* ISA interrupt of each PCI link */
     struct si_stamp stamp[SI_STAMPS];
     _Atomic uint64_t msi_addr, msi_data;
 

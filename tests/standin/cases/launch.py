@@ -131,3 +131,21 @@ def ten_starts(b):
         b.report.say(f'exec to serving: median {took[5]:.1f} ms')
 
 
+
+
+@group(alone=False)
+def pci_links(b):
+    """As hvmloader's pci_setup() routes them; without, no interrupt of a PCI
+    device reaches the PIC."""
+    with b.machine() as m, \
+            b.report.case('Xen is told which interrupts the PCI links have',
+                          'fails', m):
+        isa_bridge = m.guest.find_pci(0x060100)
+        for link, irq in enumerate((5, 10, 11, 5)):
+            m.guest.config_write(isa_bridge, 0x60 + link, irq, 1)
+        links = m.guest.stat()['links']
+        expect(links == [5, 10, 11, 5], f'{links}')
+        # Bit 7 is a link that is not routed.
+        m.guest.config_write(isa_bridge, 0x61, 0x80, 1)
+        links = m.guest.stat()['links']
+        expect(links == [5, 0, 11, 5], f'{links}')
