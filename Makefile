@@ -36,7 +36,7 @@ ifeq ($(upstream),)
 # they need; everything else waits to be told how to build.
 ifneq ($(filter $(FRESH),$(MAKECMDGOALS)),)
 $(FRESH):
-	$(Q)build-aux/need-packages build
+	$(Q)build-aux/need-packages build full
 	$(Q)./configure
 	$(Q)$(MAKE) --no-print-directory $@
 endif
@@ -49,7 +49,7 @@ else
 
 # What configure does changed: it is run again as it was told.
 $(B)/config.mk: VERSION configure build-aux/configure-qemu \
-    build-aux/qemu-options build-aux/get-source
+    build-aux/qemu-options build-aux/qemu-options-full build-aux/get-source
 	$(call say,CONFIG,$(B))
 	$(Q)$(B)/config.again
 
@@ -146,7 +146,9 @@ endif
 	    *) to="$(D)$(prefix)/lib/tmpfiles.d/$${file##*/}";; \
 	    esac && \
 	    install -D -m 644 $$file "$$to" && \
-	    sed -i 's|/run/pulsar|$(or $(runstatedir),/run)/pulsar|g' "$$to" || exit 1; \
+	    sed -i -e 's|/run/pulsar|$(or $(runstatedir),/run)/pulsar|g' \
+	        -e 's|/usr/local/libexec/pulsar|$(libexecdir)/pulsar|g' "$$to" || \
+	    exit 1; \
 	done
 
 # On a host of xapi: what has xenopsd run our wrapper, what tells the pool that
@@ -240,7 +242,7 @@ endif
 
 # The suites of scripts and patches build nothing.
 check-scripts check-patches:
-	$(Q)build-aux/need-packages build $(filter scripts,$(@:check-%=%))
+	$(Q)build-aux/need-packages build full $(filter scripts,$(@:check-%=%))
 	$(Q)QEMU_SOURCE="$(QEMU_SOURCE)" tests/run $(@:check-%=%)
 
 # The same on a machine that has nothing yet.

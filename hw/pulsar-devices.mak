@@ -3,7 +3,8 @@
 # The virtual hardware that can be had: what libxl and xenopsd can ask for,
 # what Xen gives security support for, and a little of what people add to such
 # a guest by hand. QEMU is configured --without-default-devices: a device that
-# is not named here (or selected by one that is) is not built.
+# is not named here (or selected by one that is) is not built. What stands on
+# libraries that ./configure --lean leaves out is in pulsar-devices-full.mak.
 
 # The board of an HVM guest, xenfv and pc, with all that is soldered on it:
 # interrupt controllers, timers, PIIX3 with IDE and power management, keyboard
@@ -26,7 +27,6 @@ CONFIG_XEN_IGD_PASSTHROUGH=y
 # libxl: vga
 CONFIG_VGA_PCI=y
 CONFIG_VGA_CIRRUS=y
-CONFIG_QXL=y
 
 # libxl: vif model ("any device supported by your device model")
 CONFIG_E1000_PCI=y

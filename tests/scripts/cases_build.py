@@ -39,8 +39,10 @@ def test_links(box):
                        ('monitor/pulsar', 'monitor'),
                        ('hw/xen/pulsar', 'xen')):
         assert os.path.samefile(box.path(f'build/src/{link}'), box.path(name))
-    made = box.read('build/src/configs/devices/i386-softmmu/pulsar.mak')
-    assert made == box.read('hw/pulsar-devices.mak')
+    for made, name in (('pulsar', 'pulsar-devices'),
+                       ('pulsar-full', 'pulsar-devices-full')):
+        made = box.read(f'build/src/configs/devices/i386-softmmu/{made}.mak')
+        assert made == box.read(f'hw/{name}.mak')
 
 
 def test_stock(box):
@@ -240,6 +242,39 @@ def test_arguments(box):
         'build/stock/qemu/configure.log')
 
 
+def test_lean(box):
+    """a lean build asks QEMU for less, needs fewer packages, and stays lean"""
+    box.stub('id', 'echo 1000')
+    box.write('build-aux/packages/build', 'make\n')
+    box.write('build-aux/packages/full', 'no-such-library-dev\n')
+    box.configure().refused('no-such-library-dev')
+    box.write('build-aux/packages/full', '')
+    box.configure().fine()
+    full = asked(box)
+    box.write('build-aux/packages/full', 'no-such-library-dev\n')
+    box.configure('--lean').fine()
+    lean = asked(box)
+    assert lean - full == {'--with-devices-i386=pulsar'}, lean - full
+    assert full - lean == {
+        '--with-devices-i386=pulsar-full', '--enable-gnutls',
+        '--enable-vnc-sasl', '--enable-spice', '--enable-spice-protocol',
+        '--enable-libusb', '--enable-usb-redir', '--enable-virtfs'}
+    box.write('build-aux/qemu-options',
+              box.read('build-aux/qemu-options') + '--another\n')
+    box.make('stock').fine()
+    assert asked(box) == lean | {'--another'}
+    assert asked(box, 'stock/qemu') == {
+        word.replace('build/qemu', 'build/stock/qemu').replace(
+            'build=', 'build/stock=') for word in asked(box)}
+
+
+def asked(box, objects='qemu'):
+    """What QEMU's configure was told."""
+    return {line.split(maxsplit=1)[1]
+            for line in box.read(f'build/{objects}/configure.log').splitlines()
+            if line.startswith('argument ')}
+
+
 def test_qemu_fails(box):
     """an error of QEMU's configure is passed on, with where its log is"""
     box.patches({'hooks/x.patch': patch(hunk(9, [], ['broken']))})
@@ -332,7 +367,7 @@ def test_unconfigured(box):
 def test_fresh_check(box):
     """make check-tool in a fresh clone configures by itself, from apt"""
     box.stub('id', 'echo 1000')
-    for name in ('build', 'check', 'tool'):
+    for name in ('build', 'full', 'check', 'tool'):
         box.write(f'build-aux/packages/{name}', 'make\n')
     box.fake_apt({'trixie': '10.0.99'})
     box.write('tests/tool/check', '#!/bin/sh\necho "ok - tool: x"\n', 0o755)
@@ -345,7 +380,8 @@ def test_install(box):
     """make install puts everything below DESTDIR"""
     box.write('tools/x.c', '#include <stdio.h>\n'
               'int main(void) { puts(PULSAR_VERSION); return 0; }\n')
-    box.write('docs/man/pulsar.1', '.TH x\nIt is in /run/pulsar.\n')
+    box.write('docs/man/pulsar.1', '.TH x\nIt is in /run/pulsar.\n'
+              '"/usr/local/libexec/pulsar/qemu-system-i386"\n')
     box.write('tools/completion/pulsar', '')
     box.write('packaging/tmpfiles.d/pulsar.conf', 'd /run/pulsar 0755 - -\n')
     for name in ('xapi/qemu-wrapper', 'xapi/plugin', 'xapi/pulsar.conf',
@@ -366,7 +402,8 @@ def test_install(box):
     printed = box.run(os.path.join(dest, 'usr/bin/pulsar')).fine().out
     assert printed == box.read('VERSION'), printed
     page = box.read(os.path.join(dest, 'usr/share/man/man1/pulsar.1'))
-    assert page == '.TH x\nIt is in /srv/run/pulsar.\n', page
+    assert page == ('.TH x\nIt is in /srv/run/pulsar.\n'
+                    '"/usr/lib/x/pulsar/qemu-system-i386"\n'), page
     folder = box.read(os.path.join(dest, 'usr/lib/tmpfiles.d/pulsar.conf'))
     assert folder == 'd /srv/run/pulsar 0755 - -\n', folder
     box.make('install-xapi', f'DESTDIR={dest}').fine()

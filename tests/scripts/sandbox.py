@@ -115,6 +115,7 @@ class Sandbox:
         shutil.copytree(os.path.join(ROOT, 'build-aux'), self.path('build-aux'))
         self.copy('tests/run')
         self.write('hw/pulsar-devices.mak', 'CONFIG_PC=y\n')
+        self.write('hw/pulsar-devices-full.mak', 'include pulsar.mak\n')
         for folder in ('xen', 'ui', 'monitor'):
             self.write(f'{folder}/meson.build', '')
         self.write('xen/pulsar-hooks.h', 'void pulsar_line(int n);\n')
