@@ -660,6 +660,22 @@ def threads(pid):
     return len(os.listdir(f'/proc/{pid}/task'))
 
 
+def resident_memory(pid):
+    """Bytes of memory that this process has, shared ones among them."""
+    with open(f'/proc/{pid}/smaps_rollup', encoding='utf-8') as f:
+        return 1024 * int(re.search(r'^Rss:\s+(\d+) kB', f.read(),
+                                    re.M).group(1))
+
+
+def shared_libraries(pid):
+    """Paths of the libraries and modules a process has, the stand-in's
+    own aside."""
+    with open(f'/proc/{pid}/maps', encoding='utf-8') as f:
+        return {path for path in re.findall(r' (/\S+\.so[.0-9]*)$', f.read(),
+                                            re.M)
+                if not path.startswith(HELPERS)}
+
+
 def cpu_seconds(pid):
     """Processor time of all threads that still are there."""
     total = 0
