@@ -23,10 +23,10 @@ SUITES := scripts patches unit fuzz tool devices standin torture xenhost
 TESTS := check $(addprefix check-,$(SUITES))
 # What configures by itself in a fresh clone; two of the suites need nothing.
 FRESH := $(filter-out check-scripts check-patches,$(TESTS)) demo bench torture \
-    torture-tsan
+    torture-tsan deb
 
 .PHONY: all stock tool install install-xapi dist clean distclean refresh quilt gdb help
-.PHONY: $(TESTS) check-fresh check-xapi demo bench torture torture-tsan FORCE
+.PHONY: $(TESTS) check-fresh check-deb check-xapi demo bench torture torture-tsan deb FORCE
 
 all: $(B)/qemu-system-i386 tool
 
@@ -235,6 +235,11 @@ torture-tsan: all stock $(B)/tsan/qemu-system-i386
 	    PULSAR_STOCK=$(abspath $(B)/stock/qemu-system-i386) \
 	    PULSAR_TOOL=$(abspath $(B)/pulsar) tests/torture/sanitised --tsan
 
+# Packages, from our own tarball and QEMU's; nothing built here is in them.
+deb:
+	$(Q)build-aux/need-packages build full deb
+	$(Q)build-aux/make-deb
+
 gdb:
 	$(Q)build-aux/attach-gdb $(if $(PID),--pid=$(PID)) $(DOMID)
 
@@ -248,6 +253,11 @@ check-scripts check-patches:
 # The same on a machine that has nothing yet.
 check-fresh:
 	$(Q)build-aux/check-fresh $(SUITE:%=--suite=%) $(TARGET)
+
+# The Debian packages, in a clean Debian too.
+check-deb:
+	$(Q)build-aux/check-deb $(SUITE:%=--suite=%) $(PACKAGES:%=--packages=%) \
+	    $(PART)
 
 # The patches' workshop, for the configured source or for QEMU_SOURCE.
 refresh quilt:
@@ -286,6 +296,7 @@ help:
 #:   make clean        remove what was built; the sources fetched stay
 #:   make distclean    remove build/
 #:   make dist         build/pulsar-VERSION.tar.xz
+#:   make deb          Debian packages of it and QEMU's tarball, in build/deb
 #:
 #: At any time, also in a fresh clone (they configure by themselves):
 #:   make demo         idle wakes of stock and of Pulsar on real Xen
@@ -296,6 +307,8 @@ help:
 #:                     (SUITE=trixie; TARGET=check; default bookworm, demo check)
 #:   make check-xapi   start VMs by xapi's own wrapper (XEN_API=DIR: a checkout of
 #:                     xen-api; XEN_API_OLD=DIR: another, older one)
+#:   make check-deb    Debian packages of HEAD, made and tried in a clean Debian,
+#:                     as root (SUITE=trixie; PACKAGES=build/deb: those there)
 #:   make torture      faults, kills, changed states and random accesses under
 #:                     ASAN and UBSAN, with figures (MINUTES=20)
 #:   make torture-tsan the stand-in's suite under TSAN

@@ -4,6 +4,7 @@
 
 import glob
 import os
+import re
 import signal
 import subprocess
 
@@ -58,6 +59,7 @@ def test_clean_root(box):
         echo $PWD $PPID ${SECRET-none} $(</proc/sys/kernel/hostname)
         echo /* /proc/self/fd/*
         read word </root/pulsar/VERSION; echo VERSION $word
+        while read line; do echo "$line"; done </etc/apt/sources.list
         exit 7''', SECRET='x')
     assert result.code == 7, result.text
     lines = result.out.splitlines()
@@ -65,7 +67,34 @@ def test_clean_root(box):
     assert '/etc' in lines[1] and '/home' not in lines[1], lines[1]
     assert '/proc/self/fd/2' in lines[1] and '/fd/9' not in lines[1], lines[1]
     assert lines[2] == 'VERSION ' + box.read('VERSION').strip(), result.text
+    signed = r'deb (\[signed-by=/etc/apt/keyrings/[^ ]*\] )?http://mirror.test/'
+    for line, source in zip(lines[3:], ('debian/ bookworm main',
+                                        'debian-security/ bookworm-security main'),
+                            strict=True):
+        assert re.fullmatch(signed + source, line), result.text
     assert not left(box)
+
+
+def test_clean_root_files(box):
+    """a clean root takes files in, and gives those of a folder out"""
+    clean(box)
+    box.write(os.path.join(box.top, 'in'), 'word\n')
+    out = os.path.join(box.top, 'out')
+    command = ('build-aux/clean-root', f'--copy={box.top}/in',
+               f'--fetch=/root/made:{out}', 'bash', '-c')
+    made = 'read word </root/in; echo "$word" >/root/made/$word; exit '
+    clean_made = box.path('build/fresh/bookworm.tar')
+    box.run('build-aux/clean-root', 'bash', '-c', 'exit').fine()
+    subprocess.run(['tar', '-r', '-f', clean_made, '--transform',
+                    's,^.*/in$,root/made/old,', f'{box.top}/in'],
+                   stderr=subprocess.DEVNULL, check=True)
+    assert box.run(*command, made + '3').code == 3
+    assert not os.path.exists(out)
+    box.run(*command, made + '0').fine()
+    assert sorted(os.listdir(out)) == ['old', 'word'], os.listdir(out)
+    assert box.read(os.path.join(out, 'word')) == 'word\n'
+    result = box.run('build-aux/clean-root', '--copy=/nowhere', 'true')
+    assert result.code == 125 and '/nowhere' in result.err, result.text
 
 
 def test_clean_root_kept(box):
@@ -112,6 +141,8 @@ def test_fresh_errors(box):
                                                     'trixie')
     box.make('check-fresh', 'TARGET=check Demo').refused('Demo', 'demo')
     box.run('build-aux/check-fresh', '--sweet=x').refused('--sweet=x')
+    box.make('check-deb', 'PACKAGES=/nowhere').refused('/nowhere', 'make deb')
+    box.make('check-deb', 'PART=x').refused("'x'", '--help')
     result = box.run('build-aux/clean-root', '--x', 'true')
     assert result.code == 125 and '--help' in result.err, result.text
     result = box.run('build-aux/clean-root')

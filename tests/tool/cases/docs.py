@@ -248,3 +248,19 @@ def the_example_reader_works(host):
     r = subprocess.run([sys.executable, '-c', code, '/etc/hostname'],
                        check=False, capture_output=True, text=True)
     check('no ledger page' in r.stderr or r.returncode, r.stderr)
+
+
+@case
+def packaged_conf_is_accepted(host):
+    """It says nothing, and its examples may be used as they are."""
+    text = read('packaging', 'pulsar.conf')
+    check(all(not line or line[0] == '#' for line in text.splitlines()),
+          'a line is no comment')
+    examples = re.sub(r'(?m)^#(?=\[|\w+ = )', '', text)
+    equal(re.findall(r'(?m)^\[.*', examples), ['[defaults]', '[vm web]'],
+          'groups')
+    for name, conf in ('as-it-comes', text), ('examples', examples):
+        path = os.path.join(host.dir, name)
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(conf)
+        host.run('set', '-n', '-t', 'xl', '-f', path, '--all', 'dvd=none')
