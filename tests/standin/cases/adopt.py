@@ -19,14 +19,17 @@ from . import group, ours
 from .launchers import save, xenopsd
 
 PLAYED = '''#!/usr/bin/python3
-import os, subprocess, sys
+import os, socket, subprocess, sys
 own = sys.argv[1:]
 domid = own.pop(0)
-fds = []
+daemons, its = socket.socketpair()
+daemons.set_inheritable(True)
+own += [{clipboard!r}, str(its.fileno())]
+fds = [its.fileno()]
 if '-loadvm' in own:
     where = own.index('-loadvm')
     fds.append(os.open(own[where + 1], os.O_RDONLY))
-    own[where:where + 2] = '-incoming', 'fd:%d' % fds[0]
+    own[where:where + 2] = '-incoming', 'fd:%d' % fds[1]
 binary = {path!r}
 print('played wrapper', __file__, sys.argv[0], sys.path[0], flush=True)
 dm = subprocess.Popen(['qemu-dm-' + domid] + own, executable=binary,
@@ -37,6 +40,8 @@ subprocess.check_call(['xenstore-write',
 os.dup2(dm.stdout.fileno(), 0)
 os.execvp('cat', ['cat'])
 '''
+
+CLIPBOARD = '-vnc-clipboard-socket-fd'  # the wrapper's, not xenopsd's
 
 # A wrapper that is none of Python's.
 SHELL = '''#!/bin/sh
@@ -58,6 +63,8 @@ class Dom0:
         self.wrap(text)
         self.path = machine.path('xapi') + ':' + os.environ['PATH']
         self.args = xenopsd('a-bios')(machine)
+        where = self.args.index(CLIPBOARD)
+        del self.args[where:where + 2]
 
     @staticmethod
     def program(path, text):
@@ -68,7 +75,7 @@ class Dom0:
     def wrap(self, text):
         """Another wrapper of xapi's, for the path of its QEMU."""
         self.program(self.machine.path('xapi/qemu-wrapper'),
-                     text.format(path=self.own))
+                     text.format(path=self.own, clipboard=CLIPBOARD))
 
     def adopt(self, value='pulsar'):
         self.machine.xenstore.write(
@@ -126,7 +133,7 @@ def adopted(b):
         expect(m.guest.inb(0x3ff) == 0x5a, 'it does not serve its guest')
         with open(f'/proc/{m.dm}/cmdline', 'rb') as f:
             words = f.read().decode().split('\0')[:-1]
-        expect(words == [f'qemu-dm-{m.domid}', *host.args],
+        expect(words[:-1] == [f'qemu-dm-{m.domid}', *host.args, CLIPBOARD],
                'its command line is another one')
         place = m.path('xapi/qemu-wrapper')
         expect(f'played wrapper {place} {place} {os.path.dirname(place)}\n'
