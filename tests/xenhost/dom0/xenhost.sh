@@ -207,21 +207,85 @@ end_all() {
     done
 }
 
-# move NAME DM: save the domain and restore it under the device model DM.
-move() {
-    local pid
-    xl save "$1" /disks/saved >/tmp/save.log 2>&1 || {
-        cat /tmp/save.log
-        return 1
-    }
-    sed -i "s|^device_model_override = .*|device_model_override = \"$2\"|" \
-        "/etc/xen/$1.cfg"
-    xl restore "/etc/xen/$1.cfg" /disks/saved >/tmp/save.log 2>&1 || {
+# write_xapi NAME VM KIND NUMBER [LINE...]: like write_config, but the device
+# model is started with the command line of VM, a xapi VM (xapi-argv.tsv), and
+# its disk and network card have their back ends in dom0's kernel. The card's
+# MAC ends in NUMBER, two hexadecimal digits. Its CD drive is ide1-cd1. What is
+# appended to /etc/xen/NAME.words is one more word a line.
+#
+# The BIOS reads an IDE disk word by word, which takes minutes here for a kernel.
+# So a Linux guest with an IDE disk has the same disk on AHCI as well; GRUB
+# comes from the first and reads the second.
+write_xapi() {
+    local name=$1 vm=$2 kind=$3 number=$4 loop second words=/etc/xen/$1.words
+    shift 4
+    cp "/test/xapi/$vm" "$words"
+    write_config "$name" "/etc/xen/$name.dm" "$kind" 'dm_restrict = 1' \
+        'vnc = 0' 'vkb_device = 0' 'vga = "stdvga"' 'videoram = 16' \
+        "vif = [\"mac=00:16:3e:00:00:$number\"]" "$@"
+    if [ "$kind" = linux ] && grep -q ^ide-hd, "$words"; then
+        dd if=/guests/grub-second.img of="/disks/$name.img" conv=notrunc \
+            2>/dev/null
+        cat >>"$words" <<END
+-device
+ich9-ahci,id=quick
+-drive
+file=/disks/hd1,if=none,id=quick,format=raw
+-device
+ide-hd,drive=quick,bus=quick.0
+END
+    fi
+    loop=$(losetup -f)
+    losetup "$loop" "/disks/$name.img" || return 1
+    second=$(losetup -f)
+    losetup "$second" "/disks/$name.img" || return 1
+    grep -q ^xen-qemuuser-range-base: /etc/passwd ||
+        echo 'xen-qemuuser-range-base:x:131072:131072::/:/bin/false' \
+            >>/etc/passwd
+    sed -i "s|^disk = .*|disk = [\"format=raw,vdev=hda,access=rw,backendtype=phy,target=$loop\"]|" \
+        "/etc/xen/$name.cfg"
+    truncate -s 1M "/disks/$name.hd2" "/disks/$name.cd"
+    cat >"/etc/xen/$name.dm" <<END
+#!/bin/sh
+exec xapi-dm $PULSAR $words vgabios=vgabios-stdvga.bin \\
+    hd0=$loop hd1=$second hd2=/disks/$name.hd2 cd=/disks/$name.cd -- "\$@"
+END
+    chmod +x "/etc/xen/$name.dm"
+}
+
+# xapi_qmp NAME SOCKET WORDS...: tell a device model something by one of xapi's
+# two sockets, qmp-libxl or qmp-event.
+xapi_qmp() {
+    local name=$1 socket=$2
+    shift 2
+    qmp "/var/run/xen/$socket-$(domid "$name")" "$@"
+}
+
+# xapi_events NAME: hold the socket of its events, as xenopsd does while the VM
+# runs; they go to /tmp/NAME.events. Ends with the device model.
+xapi_events() {
+    xapi_qmp "$1" qmp-event '{"execute": "cont"}' hold \
+        >"/tmp/$1.events" 2>&1 &
+}
+
+# save_restore NAME: save the domain and restore it from its configuration.
+save_restore() {
+    {
+        xl save "$1" /disks/saved &&
+            xl restore "/etc/xen/$1.cfg" /disks/saved
+    } >/tmp/save.log 2>&1 || {
         cat /tmp/save.log "/var/log/xen/qemu-dm-$1.log"
         return 1
     }
     rm /disks/saved
-    pid=$(dm_pid "$1") && readlink "/proc/$pid/exe" |
+}
+
+# move NAME DM: save the domain and restore it under the device model DM.
+move() {
+    local pid
+    sed -i "s|^device_model_override = .*|device_model_override = \"$2\"|" \
+        "/etc/xen/$1.cfg"
+    save_restore "$1" && pid=$(dm_pid "$1") && readlink "/proc/$pid/exe" |
         grep "^$(dirname "$2")/"
 }
 

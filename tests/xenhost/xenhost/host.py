@@ -49,6 +49,9 @@ def write_initrd(path, script, files, archives):
                 archive.copy('init', os.path.join(HERE, 'dom0/init'), 0o755)
                 archive.copy('lib/xenhost.sh',
                              os.path.join(HERE, 'dom0/xenhost.sh'))
+                for name in ('block', 'vif-bridge'):
+                    archive.copy('etc/xen/scripts/' + name,
+                                 os.path.join(HERE, 'dom0/hotplug'), 0o755)
                 archive.copy('test/script', script)
                 for source, target in files:
                     archive.copy(target, source)

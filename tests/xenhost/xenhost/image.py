@@ -36,7 +36,8 @@ WINDOWS = os.path.join(GUESTS, 'windows')
 FIRMWARE_SUITE = 'trixie'
 NAMES = ['xen-hypervisor-4.17-amd64', 'xen-utils-4.17', 'xenstore-utils',
          'linux-image-amd64', 'busybox-static', 'ipxe-qemu',
-         'qemu-system-xen', 'qemu-system-data', 'grub-pc-bin']
+         'qemu-system-xen', 'qemu-system-data', 'grub-pc-bin',
+         'grub-efi-amd64-bin', 'ovmf', 'dosfstools', 'mtools']
 
 DEBIAN_DM = 'usr/libexec/xen-qemu-system-i386'
 XEN_BIN = 'usr/lib/xen-4.17/bin/'
@@ -54,18 +55,22 @@ DATA = ['usr/lib/xen-4.17/boot/hvmloader', 'usr/share/seabios/bios-256k.bin',
         'usr/share/seabios/vgabios-cirrus.bin',
         'usr/lib/ipxe/qemu/pxe-rtl8139.rom', 'usr/lib/ipxe/qemu/pxe-e1000.rom',
         'usr/lib/ipxe/qemu/efi-rtl8139.rom',
-        'usr/lib/ipxe/qemu/efi-e1000.rom', 'usr/share/qemu/keymaps/en-us']
+        'usr/lib/ipxe/qemu/efi-e1000.rom', 'usr/share/qemu/keymaps/en-us',
+        'usr/share/ovmf/OVMF.fd']
 DOM0_MODULES = ['xen-evtchn', 'xen-gntdev', 'xen-gntalloc', 'xen-privcmd',
-                'xenfs', 'loop', 'xen-blkback', 'tun', 'nvme']
+                'xenfs', 'loop', 'xen-blkback', 'xen-netback', 'tun', 'nvme']
 GUEST_BOOT_MODULES = ['xen-blkfront']
 GUEST_MODULES = ['xen-blkfront', 'xen-netfront', 'xen-kbdfront', 'uhci-hcd',
                  'ehci-pci', 'xhci-pci', 'usbhid', 'hid-generic', 'evdev',
                  'usb-storage', 'uas', 'ahci', 'ata_piix', 'sd_mod', 'sr_mod',
                  'isofs', 'parport_pc', 'lp', 'psmouse', 'mousedev',
                  '8139cp', 'e1000', 'nvme', 'rtc-cmos', 'button']
-HELPERS = ['wakecount', 'rfb', 'ttytalk', 'gone', 'depriv']
+HELPERS = ['wakecount', 'rfb', 'ttytalk', 'gone', 'depriv', 'qmp', 'xapi-dm']
 SECTOR = 512
 GRUB_SECTORS = 256
+PARTITIONS_AT = 446     # in the first sector
+WINDOWS_SECTORS = 2048
+ESP_SECTORS = 2048      # an EFI system partition, for the smallest FAT
 
 
 def _wanted(name):
@@ -76,8 +81,9 @@ def _wanted(name):
             r'char|nvme|rtc|acpi|virtio|video|i2c|ptp|pps)|lib|crypto|fs/isofs'
             r'|fs/nls|net/core|block|arch)/', name) is not None
     return name.startswith((
-        'bin/', 'boot/', 'lib/', 'lib64/', 'usr/bin/', 'usr/sbin/',
-        'usr/lib/', 'usr/libexec/', 'usr/share/qemu/', 'usr/share/seabios/'))
+        'bin/', 'boot/', 'lib/', 'lib64/', 'sbin/', 'usr/bin/', 'usr/sbin/',
+        'usr/lib/', 'usr/libexec/', 'usr/share/ovmf/', 'usr/share/qemu/',
+        'usr/share/seabios/'))
 
 
 def _own_files():
@@ -235,26 +241,67 @@ def _build_windows_guest():
          '-fcf-protection=none', '-Wall', '-Wextra', '-Werror', '-nostdlib',
          '-Wl,--build-id=none', '-Wl,-T,' + os.path.join(WINDOWS, 'guest.ld'),
          '-o', disk, *sources)
-    # A driver's worth of sectors to read, and a size that a BIOS likes.
-    os.truncate(disk, 1 << 20)
+    # What is read as if for drivers lies before the partition.
+    start = WINDOWS_SECTORS
+    loaded = -(-os.path.getsize(disk) // SECTOR) - 1
+    efi = _grub_image(f'multiboot (hd0)1+{loaded}\nboot\n', 'x86_64-efi',
+                      'multiboot')
+    os.truncate(disk, (start + ESP_SECTORS) * SECTOR)
+    with open(disk, 'r+b') as f:
+        f.seek(PARTITIONS_AT)
+        f.write(_partition_table(start))
+        f.seek(start * SECTOR)
+        f.write(_efi_partition(efi))
 
 
-def _grub(config):
-    """GRUB's core image for a BIOS disk, with its configuration inside."""
-    core = os.path.join(IMAGE, 'core.img')
-    modules = os.path.join(ROOT, 'usr/lib/grub/i386-pc')
+def _packaged(program, *args):
+    """Run a program of the packages."""
+    _run(*elf.command(os.path.join(ROOT, program), ROOT), *args)
+
+
+def _grub_image(config, target, *modules):
+    """GRUB for a target, with its configuration and modules inside."""
+    image = os.path.join(IMAGE, 'grub.' + target)
     path = os.path.join(IMAGE, 'grub.cfg')
     with open(path, 'w', encoding='utf-8') as f:
         f.write(config)
-    program = os.path.join(ROOT, 'usr/bin/grub-mkimage')
-    _run(*elf.command(program, ROOT),
-         '-O', 'i386-pc', '-d', modules, '-p', '/', '-c', path, '-o', core,
-         'biosdisk', 'linux')
-    with open(os.path.join(modules, 'boot.img'), 'rb') as f:
-        image = f.read()
-    with open(core, 'rb') as f:
-        image += f.read()
+    _packaged('usr/bin/grub-mkimage', '-O', target, '-d',
+              os.path.join(ROOT, 'usr/lib/grub', target), '-p', '/',
+              '-c', path, '-o', image, *modules)
+    with open(image, 'rb') as f:
+        return f.read()
+
+
+def _grub(config):
+    """GRUB's first sector and core image for a BIOS disk."""
+    with open(os.path.join(ROOT, 'usr/lib/grub/i386-pc/boot.img'), 'rb') as f:
+        image = f.read() + _grub_image(config, 'i386-pc', 'biosdisk', 'linux')
+    if len(image) > GRUB_SECTORS * SECTOR:
+        raise Trouble(f'GRUB takes {len(image)} bytes, more than the '
+                      f'{GRUB_SECTORS} sectors kept for it')
     return image
+
+
+def _efi_partition(program):
+    """An EFI system partition whose firmware finds the program."""
+    path = os.path.join(IMAGE, 'esp')
+    source = os.path.join(IMAGE, 'BOOTX64.EFI')
+    with open(source, 'wb') as f:
+        f.write(program)
+    with open(path, 'wb') as f:
+        f.truncate(ESP_SECTORS * SECTOR)
+    _packaged('sbin/mkfs.fat', path)
+    for folder in '::/EFI', '::/EFI/BOOT':
+        _packaged('usr/bin/mmd', '-i', path, folder)
+    _packaged('usr/bin/mcopy', '-i', path, source, '::/EFI/BOOT/')
+    with open(path, 'rb') as f:
+        return f.read()
+
+
+def _partition_table(start):
+    """A PC's table of partitions, with an EFI system partition and no more."""
+    return struct.pack('<B3sB3sII48x', 0, b'\xfe\xff\xff', 0xef,
+                       b'\xfe\xff\xff', start, ESP_SECTORS)
 
 
 def _sectors(data):
@@ -264,7 +311,8 @@ def _sectors(data):
 def _build_linux_guest(modules, vmlinuz):
     """A raw disk: GRUB, the kernel, an initramfs, modules; all by place.
 
-    Only what the BIOS has to read stands in the initramfs: its reads are slow.
+    Only what the firmware has to read stands in the initramfs: its reads are
+    slow. UEFI finds GRUB in a partition.
     """
     scratch = os.path.join(IMAGE, 'scratch.cpio')
     with Cpio(scratch) as archive:
@@ -290,17 +338,21 @@ def _build_linux_guest(modules, vmlinuz):
         config = ''.join(line for line in f if not line.startswith('#'))
     config = config.replace('@KERNEL@', f'{GRUB_SECTORS}+{_sectors(kernel)}')
     config = config.replace('@INITRD@', f'{initrd_at}+{_sectors(initrd)}')
-    grub = _grub(config)
-    if len(grub) > GRUB_SECTORS * SECTOR:
-        raise Trouble(f'GRUB takes {len(grub)} bytes, more than the '
-                      f'{GRUB_SECTORS} sectors kept for it')
+    efi = _grub_image(config, 'x86_64-efi', 'linux')
+    esp_at = initrd_at + _sectors(initrd)
+    end = esp_at + ESP_SECTORS
     with open(os.path.join(IMAGE, 'linux.img'), 'wb') as disk:
-        for at, data in ((0, grub), (GRUB_SECTORS, kernel),
-                         (modules_at, loadable), (initrd_at, initrd)):
+        for at, data in ((0, _grub(config)), (GRUB_SECTORS, kernel),
+                         (modules_at, loadable), (initrd_at, initrd),
+                         (esp_at, _efi_partition(efi))):
             disk.seek(at * SECTOR)
             disk.write(data)
-        end = initrd_at + _sectors(initrd)
         disk.truncate(-(-end // 2048) * 2048 * SECTOR)
+        disk.seek(PARTITIONS_AT)
+        disk.write(_partition_table(esp_at))
+    # The same with all but itself on the second disk.
+    with open(os.path.join(IMAGE, 'grub-second.img'), 'wb') as f:
+        f.write(_grub(config.replace('(hd0)', '(hd1)')))
 
 
 def _build_dom0(modules):
@@ -318,7 +370,8 @@ def _build_dom0(modules):
         archive.data('etc/passwd', b'root:x:0:0:root:/root:/bin/sh\n')
         archive.data('etc/group', b'root:x:0:\n')
         archive.data('etc/xen/xl.conf', b'autoballoon="0"\n')
-        for name in ('bootsector.img', 'linux.img', 'windows.img'):
+        for name in ('bootsector.img', 'linux.img', 'windows.img',
+                     'grub-second.img'):
             archive.copy('guests/' + name, os.path.join(IMAGE, name), 0o644)
 
 
