@@ -181,6 +181,12 @@ void ahci_start(void);
 bool ahci_packet(const uint8_t *packet, void *data, unsigned length);
 bool ahci_has_dvd(void);
 
+/* nvme.c: the first NVMe controller; load "drivers" from its disk. */
+void nvme_start(void);
+
+/* rtc.c: set the clock on the board an hour on, or back in the last hour. */
+void rtc_move(void);
+
 /* acpi.c */
 
 void acpi_start(void);

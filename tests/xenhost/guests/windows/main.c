@@ -7,8 +7,11 @@
 
 #define XEN_PLATFORM        0x10
 #define XEN_PLATFORM_MAGIC  0x49d2
-#define UNPLUG_DISKS        0x01
+#define XEN_PLATFORM_REFUSED 0xd249
+#define UNPLUG_DISKS        0x09        /* IDE, SCSI and NVMe */
 #define UNPLUG_NICS         0x02
+#define DRIVERS_BUILD       0x090100    /* 9.1.0 */
+#define CLOCK_SECONDS       10          /* from "ready" to the clock's setting */
 
 extern const char header_seconds[8];
 void guest_main(void);
@@ -58,22 +61,28 @@ static bool under_xen(void)
     return false;
 }
 
-/* Paravirtual drivers would take over now. */
+/*
+ * Paravirtual drivers would take over now: what xenbus of XCP-ng's Windows
+ * drivers does (src/xen/unplug.c of win-xenbus), kind by kind.
+ */
 static void unplug(void)
 {
-    if (!under_xen() || inw(XEN_PLATFORM) != XEN_PLATFORM_MAGIC) {
+    uint16_t magic = under_xen() ? inw(XEN_PLATFORM) : 0;
+
+    if (magic != XEN_PLATFORM_MAGIC && magic != XEN_PLATFORM_REFUSED) {
         say("no Xen, nothing to unplug");
         return;
     }
-    if (inb(XEN_PLATFORM + 2) >= 1) {
+    if (magic == XEN_PLATFORM_MAGIC && inb(XEN_PLATFORM + 2)) {
         outw(XEN_PLATFORM + 2, 0xffff);     /* a product that has no number */
-        outl(XEN_PLATFORM, 1);
-        if (inw(XEN_PLATFORM) != XEN_PLATFORM_MAGIC) {
-            say("Xen does not want these drivers");
-            return;
-        }
+        outl(XEN_PLATFORM, DRIVERS_BUILD);
+        magic = inw(XEN_PLATFORM);
     }
-    outw(XEN_PLATFORM, UNPLUG_DISKS | UNPLUG_NICS);
+    if (magic == XEN_PLATFORM_REFUSED) {
+        say("Xen does not want these drivers");
+    }
+    outw(XEN_PLATFORM, UNPLUG_DISKS);
+    outw(XEN_PLATFORM, UNPLUG_NICS);
     say("emulated disks and network cards are unplugged");
 }
 
@@ -113,6 +122,7 @@ void guest_main(void)
 {
     unsigned life = seconds_to_live();
     unsigned ready;
+    bool clock_set = false;
 
     machine_start();
     if (pci_find(0x030000, 0xffff00, 0)) {
@@ -122,6 +132,7 @@ void guest_main(void)
     acpi_start();
     ide_start();
     ahci_start();
+    nvme_start();
     parallel_start();
     usb_start();
     unplug();
@@ -130,6 +141,10 @@ void guest_main(void)
     for (;;) {
         ask_dvd();
         sleep_until_second(seconds() + 1);
+        if (!clock_set && seconds() - ready >= CLOCK_SECONDS) {
+            clock_set = true;
+            rtc_move();
+        }
         if (life && seconds() - ready >= life) {
             say("power off: %u tablet reports, the drive answered %u of %u",
                 usb_reports, answers, polls);

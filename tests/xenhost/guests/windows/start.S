@@ -2,11 +2,14 @@
 /*
  * The Windows-like guest's beginning: a boot sector that has the BIOS load the
  * rest from the disk, the way to protected mode, and the interrupts' entries.
+ * Under UEFI it is GRUB that loads the rest, by its Multiboot header.
  */
 
     .set STACK,     0x90000
     .set FLAT_CODE, 0x08
     .set FLAT_DATA, 0x10
+    .set MULTIBOOT, 0x1badb002
+    .set BY_ADDRESS, 0x00010000
 
     .code16
     .section .boot, "ax"
@@ -45,7 +48,37 @@ start:
     movl    %eax, %cr0
     ljmp    $FLAT_CODE, $protected
 
+    .balign 4
+packet:
+    .byte   16, 0
+    .word   load_sectors
+    .word   load_start, 0
+    .quad   1
+trouble:
+    .asciz  "cannot read the disk\r\n"
+
+    .org    446                             /* partitions: image.py */
+    .org    510
+    .word   0xaa55
+
+    /* What a test may set on the disk: seconds from ready to off, in digits. */
+    .section .header, "a"
+    .ascii  "WINDOWSL"
+    .globl  header_seconds
+header_seconds:
+    .ascii  "0       "
+    .balign 4
+multiboot:
+    .long   MULTIBOOT, BY_ADDRESS, -(MULTIBOOT + BY_ADDRESS)
+    .long   multiboot, load_start, load_end, 0, by_multiboot
+    .org    512
+
+    .text
     .code32
+by_multiboot:
+    cli
+    lgdtl   gdt_pointer
+    ljmp    $FLAT_CODE, $protected
 protected:
     movw    $FLAT_DATA, %ax
     movw    %ax, %ds
@@ -66,11 +99,6 @@ protected:
     jmp     5b
 
     .balign 4
-packet:
-    .byte   16, 0
-    .word   load_sectors
-    .word   load_start, 0
-    .quad   1
 gdt:
     .quad   0
     .quad   0x00cf9a000000ffff
@@ -78,21 +106,7 @@ gdt:
 gdt_pointer:
     .word   . - gdt - 1
     .long   gdt
-trouble:
-    .asciz  "cannot read the disk\r\n"
 
-    .org    510
-    .word   0xaa55
-
-    /* What a test may set on the disk: seconds from ready to off, in digits. */
-    .section .header, "a"
-    .ascii  "WINDOWSL"
-    .globl  header_seconds
-header_seconds:
-    .ascii  "0       "
-    .org    512
-
-    .text
     .macro entry number
     .globl  irq_entry_\number
 irq_entry_\number:
