@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Linux and the Windows-like guest as UEFI VMs of a xapi host, by OVMF; with
+# 87-xapi.sh and 88-xapi-windows.sh.
+
+ovmf='bios_path_override = "/usr/share/ovmf/OVMF.fd"'
+
+check 'a UEFI VM of xapi boots from NVMe' \
+    xapi_linux xuefi b-uefi 0e 'bios = "ovmf"' "$ovmf" 'memory = 368'
+check 'xapi, UEFI: Linux has unplugged NVMe and network card' \
+    xapi_unplugged xuefi nvme e1000
+check 'xapi, UEFI: the network is of the kernel of dom0' xapi_network xuefi 14
+check 'xapi, UEFI, idle: no wake in 60 s' asleep 60 xuefi
+check 'xapi, UEFI: a CD is changed as xenopsd does it' xapi_cd xuefi
+check 'xapi, UEFI: suspended and resumed' xapi_resumed xuefi 14 nvme e1000
+check 'xapi, UEFI, resumed: no wake' asleep 15 xuefi
+check 'xapi, UEFI: shut down' xapi_shut_down xuefi
+check 'xapi, UEFI: the Windows-like guest reads its NVMe disk and unplugs it' \
+    xapi_windows xwinuefi b-uefi 1e given NVMe 'bios = "ovmf"' "$ovmf" \
+    'memory = 160'
+check 'xapi, UEFI: after 9 and 2 NVMe and network card are gone' \
+    xapi_unplugged xwinuefi nvme e1000
+check 'xapi, UEFI: the clock that Windows sets comes as events' \
+    xapi_clock xwinuefi
+check 'xapi, UEFI: the Windows-like guest is suspended and resumed' \
+    xapi_windows_resumed xwinuefi nvme
+check 'xapi: the UEFI Windows-like guest ends' end_all xwinuefi
