@@ -99,12 +99,13 @@ void delay(unsigned ms);
 
 /*
  * Sleep, in HLT, until *flag is set by a handler. Returns false when it was
- * not after a second.
+ * not after ten seconds. Less is not enough: Xen makes up for ticks that were
+ * missed, one after the other, and every other interrupt comes after them.
  */
 bool wait_for(volatile bool *flag);
 
-/* Sleep until the next interrupt, unless a whole second came to an end. */
-void sleep_until_second(unsigned second);
+/* Sleep until then, or until *flag is set by a handler. */
+void sleep_until_second(unsigned second, const volatile bool *flag);
 
 /* A line of text by all ways there are; %s, %u and %x are understood. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -180,6 +181,10 @@ bool ide_has_dvd(void);
 void ahci_start(void);
 bool ahci_packet(const uint8_t *packet, void *data, unsigned length);
 bool ahci_has_dvd(void);
+
+/* Does the drive tell of another disc, and has it? */
+bool ahci_notifies(void);
+extern volatile bool ahci_notified;
 
 /* nvme.c: the first NVMe controller; load "drivers" from its disk. */
 void nvme_start(void);

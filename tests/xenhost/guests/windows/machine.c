@@ -182,17 +182,17 @@ bool wait_for(volatile bool *flag)
     unsigned start = ticks;
 
     asm volatile("cli");
-    while (!*flag && ticks - start < 20) {
+    while (!*flag && ticks - start < 182) {
         halt();
     }
     asm volatile("sti");
     return *flag;
 }
 
-void sleep_until_second(unsigned second)
+void sleep_until_second(unsigned second, const volatile bool *flag)
 {
     asm volatile("cli");
-    while ((int)(seconds() - second) < 0) {
+    while (!*flag && (int)(seconds() - second) < 0) {
         halt();
     }
     asm volatile("sti");

@@ -86,7 +86,33 @@ static void unplug(void)
     say("emulated disks and network cards are unplugged");
 }
 
-/* Is there another disc? Windows asks once a second. */
+/*
+ * What a drive that notifies has to say, until it has no more: as
+ * GesnDataInterpret() of Microsoft's sample cdrom, which takes an answer with
+ * less than four bytes behind the header for that of a broken drive.
+ */
+static bool dvd_event(const uint8_t *data)
+{
+    if ((data[0] << 8 | data[1]) < 6 || data[2] != 4) {
+        say("DVD: an answer that is no event");
+        return false;
+    }
+    switch (data[4] & 0xf) {
+    case 0:
+        return false;
+    case 1:
+        say("DVD: somebody wants the disc");
+        return true;
+    case 3:
+        say("DVD: the disc is out");
+        return true;
+    default:
+        say("DVD: a new disc");
+        return true;
+    }
+}
+
+/* Is there another disc? Windows asks once a second, or when it is notified. */
 static void ask_dvd(void)
 {
     /* GET EVENT STATUS NOTIFICATION: now, of the medium, 8 bytes */
@@ -99,7 +125,18 @@ static void ask_dvd(void)
         polls++;
         answers += ide_packet(packet, data, sizeof(data));
     }
-    if (ahci_has_dvd()) {
+    if (ahci_notifies()) {
+        while (ahci_notified) {
+            ahci_notified = false;
+            do {
+                polls++;
+                if (!ahci_packet(packet, data, sizeof(data))) {
+                    break;
+                }
+                answers++;
+            } while (dvd_event(data));
+        }
+    } else if (ahci_has_dvd()) {
         polls++;
         answers += ahci_packet(packet, data, sizeof(data));
     }
@@ -140,7 +177,7 @@ void guest_main(void)
     ready = seconds();
     for (;;) {
         ask_dvd();
-        sleep_until_second(seconds() + 1);
+        sleep_until_second(seconds() + 1, &ahci_notified);
         if (!clock_set && seconds() - ready >= CLOCK_SECONDS) {
             clock_set = true;
             rtc_move();
