@@ -91,13 +91,19 @@ linux_hears() {
     return $status
 }
 
+# Who opens a drive first after a change is told of the change, by errors: with
+# udev that is its cdrom_id.
+disc_says() {
+    in_linux 'until head -c 8 /dev/sr0; do sleep 0.2; done; echo' "$1"
+}
+
 dvd_linux_changes() {
     linux_hears xl cd-insert lindvd hdc /disks/one.iso &&
-        in_linux 'head -c 8 /dev/sr0; echo' DISC-ONE &&
+        disc_says DISC-ONE &&
         linux_hears xl cd-eject lindvd hdc &&
         in_linux 'head -c 8 /dev/sr0' 'No medium found' &&
         linux_hears xl cd-insert lindvd hdc /disks/two.iso &&
-        in_linux 'head -c 8 /dev/sr0; echo' DISC-TWO
+        disc_says DISC-TWO
 }
 
 # switches NAME: of its device model, each thread's since it began.
