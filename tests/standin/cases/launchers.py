@@ -476,6 +476,19 @@ def unplugged_nic(b):
         m.guest.outb(0x10, UNPLUG_LINUX, 2)
         got = m.guest.config_read(nic, 0x2e, 2)
         expect(got == 0xffff, f'{got:#x}')
+    with b.machine(xl_command(nic='rtl8139')) as m, \
+            b.report.case('NICs are unplugged twice when the platform device '
+                          'was ejected', 'fails', m):
+        # acpi_pcihp's registers: the bus, and a bit for each slot (QEMU's
+        # docs/specs/acpi_pci_hotplug.rst). Its ports outlive the device.
+        device = next(bdf for bdf in range(0, 0x100, 8)
+                      if m.guest.config_read(bdf, 0, 4) == 0x00015853)
+        m.guest.outb(0xae10, 0, 4)
+        m.guest.outb(0xae08, 1 << (device >> 3), 4)
+        expect(m.guest.config_read(device, 0, 4) == 0xffffffff, 'it is there')
+        for _ in range(2):
+            m.guest.outb(0x10, 2, 2)
+        expect(m.alive(), 'it has ended')
 
 
 def option_roms(machine):
