@@ -301,6 +301,16 @@ gboolean cli_flush(GError **errp)
     return TRUE;
 }
 
+gboolean cli_fail(GError **errp, int code, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    g_propagate_error(errp, g_error_new_valist(CLI_ERROR, code, fmt, ap));
+    va_end(ap);
+    return FALSE;
+}
+
 gboolean cli_fail_errno(GError **errp, const char *fmt, ...)
 {
     int err = errno;

@@ -102,6 +102,15 @@ gboolean cli_number(const char *text, double min, double max, double *ret);
 gboolean cli_write_file(const char *path, const char *text, GError **errp);
 
 /**
+ * cli_fail: an error in a sentence
+ * @code: of CLI_ERROR, the exit status
+ *
+ * Returns: FALSE.
+ */
+gboolean cli_fail(GError **errp, int code, const char *fmt, ...)
+    G_GNUC_PRINTF(3, 4);
+
+/**
  * cli_fail_errno: an error out of errno
  * @fmt: what could not be done; the reason is put behind it
  *

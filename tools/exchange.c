@@ -36,6 +36,8 @@
 #include "text.h"
 #include "xen.h"
 
+#define fail(errp, ...)  cli_fail(errp, CLI_SYSTEM, __VA_ARGS__)
+
 /* A process that is killed has this long to end. */
 #define END_MS  30000
 
@@ -93,18 +95,6 @@ void exchange_report_clear(ExchangeReport *r)
 {
     g_clear_pointer(&r->old_version, g_free);
     g_clear_pointer(&r->new_version, g_free);
-}
-
-static gboolean G_GNUC_PRINTF(2, 3) fail(GError **errp, const char *fmt, ...)
-{
-    g_autofree char *what = NULL;
-    va_list ap;
-
-    va_start(ap, fmt);
-    what = g_strdup_vprintf(fmt, ap);
-    va_end(ap);
-    g_set_error(errp, CLI_ERROR, CLI_SYSTEM, "%s", what);
-    return FALSE;
 }
 
 static gboolean fail_file(GError **errp, const char *path, const char *what)

@@ -68,17 +68,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Request, request_clear)
 
 /* ---- what is asked for ----------------------------------------------- */
 
-static gboolean G_GNUC_PRINTF(2, 3) usage(GError **errp, const char *fmt, ...)
-{
-    g_autofree char *what = NULL;
-    va_list ap;
-
-    va_start(ap, fmt);
-    what = g_strdup_vprintf(fmt, ap);
-    va_end(ap);
-    g_set_error(errp, CLI_ERROR, CLI_USAGE, "%s; nothing was changed", what);
-    return FALSE;
-}
+#define usage(errp, fmt, ...) \
+    cli_fail(errp, CLI_USAGE, fmt "; nothing was changed", ##__VA_ARGS__)
 
 /* Would a device model take it from where this toolstack puts it? */
 static gboolean check_pair(const char *key, const char *value, gboolean xapi,
