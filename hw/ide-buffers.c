@@ -8,6 +8,7 @@
 #include "qemu/osdep.h"
 #include "hw/ide/ide-bus.h"
 #include "hw/ide/ide-dev.h"
+#include "hw/sysbus.h"
 #include "qemu/cutils.h"
 #include "qemu/madvise.h"
 #include "system/system.h"
@@ -25,9 +26,9 @@ static void give_back_zeros(uint8_t *buffer, size_t size)
     }
 }
 
-static int look_at_bus(Object *obj, void *opaque)
+static int look_at_bus(BusState *any, void *opaque)
 {
-    IDEBus *bus = (IDEBus *)object_dynamic_cast(obj, TYPE_IDE_BUS);
+    IDEBus *bus = (IDEBus *)object_dynamic_cast(OBJECT(any), TYPE_IDE_BUS);
     size_t i;
 
     for (i = 0; bus && i < ARRAY_SIZE(bus->ifs); i++) {
@@ -41,7 +42,8 @@ static int look_at_bus(Object *obj, void *opaque)
 
 static void machine_done(Notifier *notifier, void *data)
 {
-    object_child_foreach_recursive(object_get_root(), look_at_bus, NULL);
+    qbus_walk_children(sysbus_get_default(), NULL, look_at_bus, NULL, NULL,
+                       NULL);
 }
 
 void pulsar_shared_ide_init(void)
