@@ -22,7 +22,7 @@ console, channel = ports
 FOREVER = 'time.sleep(600)\n'
 
 
-def _play(part, **limits):
+def _play(part, timeout=1, **limits):
     """What host.run says of an emulator that plays part, and its output."""
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         script = os.path.join(folder, 'actor.py')
@@ -37,7 +37,7 @@ def _play(part, **limits):
         try:
             for name, value in limits.items():
                 setattr(host, name, value)
-            code = host.run(script, timeout=limits.get('timeout', 1),
+            code = host.run(script, timeout=timeout,
                             out=os.path.join(folder, 'out'),
                             output=lines.append)
             return code, lines
@@ -86,6 +86,25 @@ def frozen_script_is_told():
     return said.startswith('no sign of life for 0.3 s;'), said
 
 
+def frozen_script_is_nudged():
+    """One that goes on with the next interrupt gets one."""
+    said = _play(r"""
+channel.send(b'\1ready\n')
+console.recv(1)
+channel.send(b'awake\n\1exit 3\n')
+""" + FOREVER, NUDGE_SECONDS=0.3, BEAT_SECONDS=20, timeout=20)
+    return said == (3, ['awake']), str(said)
+
+
+def frozen_boot_is_nudged():
+    """The same before dom0 is up."""
+    said = _play(r"""
+console.recv(1)
+channel.send(b'\1ready\n\1exit 4\n')
+""" + FOREVER, NUDGE_SECONDS=0.3, SILENT_SECONDS=20)
+    return said == (4, []), str(said)
+
+
 def host_that_goes_down_is_told():
     """The emulator ends under the script."""
     said, _ = _play(r"channel.send(b'\1ready\n'); sys.exit('out of luck')")
@@ -131,6 +150,8 @@ TESTS = {
     'harness: the deadline ends a script': deadline_ends_a_script,
     'harness: a host that freezes under a script is told':
         frozen_script_is_told,
+    'harness: a host that lost its timer is nudged': frozen_script_is_nudged,
+    'harness: so is one that lost it while it boots': frozen_boot_is_nudged,
     'harness: a host that goes down is told': host_that_goes_down_is_told,
     'harness: an emulator that cannot start is told':
         emulator_that_ends_is_told,
