@@ -312,6 +312,13 @@ static void print_vm(const Vm *vm)
     guint i, small;
 
     text_print(line, 2, 0);
+    if (vm->outdated) {
+        g_autofree char *old = g_strdup_printf(
+            "Its program is not the installed one any more; 'pulsar replace "
+            "%d' exchanges it while the guest runs.", vm->domid);
+
+        print_paragraph(old);
+    }
     if (vm->interval <= 0 || !vm->new_wakes) {
         return;
     }
@@ -383,6 +390,7 @@ static void print_json(const Vm *vm)
     json_object_object_add(o, "kind", json_object_new_string(
                                vm->stock ? "stock" : "pulsar"));
     json_object_object_add(o, "state", json_object_new_string(vm->state));
+    json_object_object_add(o, "outdated", json_object_new_boolean(vm->outdated));
     json_object_object_add(o, "asleep", known ?
                            json_object_new_boolean(!vm->new_wakes) : NULL);
     json_object_object_add(o, "wakes_per_s", known ?

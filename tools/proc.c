@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,16 @@ static void sample_memory(Proc *p)
     }
 }
 
+/* An upgrade puts another file in the place of a program that runs. */
+static void sample_program(Proc *p)
+{
+    char path[PATH_MAX];
+    ssize_t n = readlinkat(p->dirfd, "exe", path, sizeof(path) - 1);
+
+    path[MAX(n, 0)] = 0;
+    p->outdated = g_str_has_suffix(path, " (deleted)");
+}
+
 gboolean proc_sample(Proc *p)
 {
     struct timespec ts;
@@ -146,6 +157,7 @@ gboolean proc_sample(Proc *p)
     if (clock_gettime(p->clock, &ts) || faccessat(p->dirfd, "stat", F_OK, 0)) {
         return FALSE;
     }
+    sample_program(p);
     cpu_ns = ts.tv_sec * 1000000000ULL + ts.tv_nsec;
     if (p->threads_known && cpu_ns == p->cpu_ns) {
         /* No thread has run, so nothing that it can change has changed. */

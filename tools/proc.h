@@ -29,6 +29,7 @@ typedef struct Proc {
     clockid_t clock;
     guint64 cpu_ns;
     guint64 private_kib;
+    gboolean outdated;      /* its program file is gone, or another one now */
     gboolean threads_known; /* the kernel lets us see them */
     GArray *threads;        /* ProcThread */
 } Proc;

@@ -90,6 +90,7 @@ static char *threads_text(const Vm *vm)
 static char *cause_text(const Vm *vm)
 {
     const VmCause *top = vm_top_cause(vm);
+    g_autofree char *cause = NULL;
 
     if (vm->trouble) {
         return text_shown(vm->trouble);
@@ -98,12 +99,13 @@ static char *cause_text(const Vm *vm)
         return g_strdup_printf("(%s)", vm->state);
     }
     if (!has_rate(vm)) {
-        return dash();
+        cause = dash();
+    } else if (vm->new_wakes && top) {
+        cause = text_shown(top->name);
+    } else {
+        cause = g_strdup(vm->new_wakes ? "-" : "asleep");
     }
-    if (vm->new_wakes && top) {
-        return text_shown(top->name);
-    }
-    return g_strdup(vm->new_wakes ? "-" : "asleep");
+    return g_strconcat(cause, vm->outdated ? " (old program)" : "", NULL);
 }
 
 static gint greater_first(double a, double b)
@@ -290,7 +292,7 @@ char *report_line(const Vm *vm, guint columns)
 
 char *report_summary(GPtrArray *vms)
 {
-    guint i, asleep = 0, known = 0, pages = 0, gone = 0;
+    guint i, asleep = 0, known = 0, pages = 0, gone = 0, outdated = 0;
     double wakes = 0, cpu = 0;
     g_autofree char *rate = NULL;
     g_autofree char *percent = NULL;
@@ -301,6 +303,7 @@ char *report_summary(GPtrArray *vms)
 
         pages += !vm->stock;
         gone += !strcmp(vm->state, "crashed");
+        outdated += vm->outdated;
         if (has_rate(vm)) {
             known++;
             asleep += !vm->new_wakes;
@@ -316,6 +319,9 @@ char *report_summary(GPtrArray *vms)
                            pages, vms->len - pages, asleep, known - asleep);
     if (gone) {
         g_string_append_printf(s, ", %u crashed", gone);
+    }
+    if (outdated) {
+        g_string_append_printf(s, ", %u with an old program", outdated);
     }
     g_string_append_printf(s, "; %s wakes/s, %s%% CPU", rate, percent);
     return g_string_free(s, FALSE);
@@ -381,6 +387,7 @@ static json_object *fields(const Vm *vm, double when)
     ADD("kind", json_object_new_string(vm->stock ? "stock" : "pulsar"));
     ADD("state", json_object_new_string(vm->state));
     ADD("pid", vm->pid ? json_object_new_int(vm->pid) : NULL);
+    ADD("outdated", json_object_new_boolean(vm->outdated));
     ADD("wakes", rate ? json_object_new_uint64(vm->new_wakes) : NULL);
     ADD("wakes_per_s", new_number(rate, vm_rate(vm, vm->new_wakes)));
     ADD("wakes_5min_per_s", new_number(vm->recent_known, vm->recent_rate));

@@ -240,6 +240,7 @@ static gboolean sample_process(Vm *vm)
         vm->priv->proc = NULL;
         vm->priv->proc_sampled = FALSE;
         vm->process_known = FALSE;
+        vm->outdated = FALSE;
         vm->threads_known = FALSE;
         vm->new_cpu_ns = 0;
         vm->new_switches = 0;
@@ -250,6 +251,7 @@ static gboolean sample_process(Vm *vm)
     vm->cpu_ns = proc->cpu_ns;
     vm->new_cpu_ns = vm->priv->proc_sampled ? proc->cpu_ns - before : 0;
     vm->private_kib = proc->private_kib;
+    vm->outdated = proc->outdated;
     vm->threads_known = proc->threads_known;
     vm->threads = proc->threads->len;
     count_threads(vm);

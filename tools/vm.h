@@ -53,6 +53,7 @@ typedef struct Vm {
     double recent_rate;             /* wakes per second, main loop only */
 
     gboolean process_known;
+    gboolean outdated;              /* its program was upgraded or removed */
     guint64 cpu_ns, new_cpu_ns;
     guint64 private_kib;
     gboolean threads_known;

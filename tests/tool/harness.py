@@ -90,10 +90,10 @@ class Dm:
     going to sleep is a context switch too, which nobody may see later."""
 
     def __init__(self, path, domid, args, argv0='fakedm', start=0.0,
-                 xenstored=None):
+                 xenstored=None, program=FAKEDM):
         self.path, self.domid, self.xenstored = path, domid, xenstored
         self.child = subprocess.Popen(
-            [argv0, path, str(domid), *args], executable=FAKEDM,
+            [argv0, path, str(domid), *args], executable=program,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             errors='surrogateescape')
         self.pid = self.child.pid
@@ -165,10 +165,10 @@ class Host:
     def path(self, domid):
         return os.path.join(self.rundir, f'{domid}.ledger')
 
-    def dm(self, domid, *lines, name=None, start=0.0, args=()):
+    def dm(self, domid, *lines, name=None, start=0.0, args=(), **more):
         """A device model with a ledger page, made START seconds ago."""
         dm = Dm(self.path(domid), domid, args, start=start,
-                xenstored=self.xenstored)
+                xenstored=self.xenstored, **more)
         self.xenstored.name(domid)
         self.dms.append(dm)
         if name is not None:

@@ -7,11 +7,12 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import time
 
-from harness import (case, check, equal, EXCEEDED, Failure, NO_SUCH_VM, NO_VM,
-                     OK, SYSTEM, USAGE)
+from harness import (case, check, equal, EXCEEDED, Failure, FAKEDM,
+                     NO_SUCH_VM, NO_VM, OK, SYSTEM, USAGE)
 
 
 @contextlib.contextmanager
@@ -119,6 +120,28 @@ def top_of_a_stock_device_model_counts_switches(host):
         equal(vm['switches'], after[1] - before[1], 'switches')
         equal(vm['top_cause'], 'unknown (stock)', 'top cause')
         equal(vm['wakes_5min_per_s'] > 0, True, 'rate since it is watched')
+
+
+@case
+def a_program_that_was_upgraded_is_marked(host):
+    """As dpkg and rpm do it: another file gets the name of the old one."""
+    program = os.path.join(host.dir, 'dm')
+    shutil.copy2(FAKEDM, program)
+    host.dm(5, name='before', program=program)
+    with Watch(host, 2) as top:
+        equal(top.look(1)[5]['outdated'], False, 'before the upgrade')
+        shutil.copy2(FAKEDM, program + '.new')
+        os.rename(program + '.new', program)
+        equal(top.look(1)[5]['outdated'], True, 'after it, and it never ran')
+    host.dm(6, name='after', program=program)
+    shown = host.run('top', '--once', '--no-stock').out
+    lines = {line.split()[0]: line for line in shown.splitlines() if line}
+    check(lines['5'].endswith(' (old program)'), shown)
+    check('(old program)' not in lines['6'], shown)
+    check(', 1 with an old program; ' in shown, shown)
+    check("'pulsar replace 5' exchanges it" in ' '.join(
+        host.run('doctor', '-d', 0.2, '5').out.split()), 'doctor')
+    check('replace' not in host.run('doctor', '-d', 0.2, '6').out, 'doctor')
 
 
 @case
