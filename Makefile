@@ -23,10 +23,10 @@ SUITES := scripts patches unit fuzz tool devices standin torture xenhost
 TESTS := check $(addprefix check-,$(SUITES))
 # What configures by itself in a fresh clone; two of the suites need nothing.
 FRESH := $(filter-out check-scripts check-patches,$(TESTS)) demo bench torture \
-    torture-tsan deb
+    torture-tsan deb rpm
 
 .PHONY: all stock tool install install-xapi dist clean distclean refresh quilt gdb help
-.PHONY: $(TESTS) check-fresh check-deb check-xapi demo bench torture torture-tsan deb FORCE
+.PHONY: $(TESTS) check-fresh check-deb check-xapi demo bench torture torture-tsan deb rpm FORCE
 
 all: $(B)/qemu-system-i386 tool
 
@@ -187,11 +187,13 @@ bench: all stock
 	$(Q)tests/standin/bench
 
 # The device model under sanitisers, from the same tree: build/asan (ASAN and
-# UBSAN), which also tells which of its code has run, and build/tsan.
+# UBSAN), which also tells which of its code has run, and build/tsan. TSAN reads
+# all debug information into each process with something to report, so that is
+# lines and functions only.
 sanitise_asan = --enable-asan --enable-ubsan \
     --extra-cflags=-fsanitize-coverage=trace-pc \
     --extra-ldflags=$(abspath $(B)/asan/coverage.o)
-sanitise_tsan = --enable-tsan --extra-cflags=-O1
+sanitise_tsan = --enable-tsan --extra-cflags='-O1 -g1'
 SANITISED := $(B)/asan $(B)/tsan
 
 $(B)/asan/coverage.o: tests/torture/coverage.c
@@ -239,6 +241,10 @@ torture-tsan: all stock $(B)/tsan/qemu-system-i386
 deb:
 	$(Q)build-aux/need-packages build full deb
 	$(Q)build-aux/make-deb
+
+rpm:
+	$(Q)build-aux/need-packages build full rpm
+	$(Q)build-aux/make-rpm
 
 gdb:
 	$(Q)build-aux/attach-gdb $(if $(PID),--pid=$(PID)) $(DOMID)
@@ -297,6 +303,7 @@ help:
 #:   make distclean    remove build/
 #:   make dist         build/pulsar-VERSION.tar.xz
 #:   make deb          Debian packages of it and QEMU's tarball, in build/deb
+#:   make rpm          RPM packages likewise, in build/rpm
 #:
 #: At any time, also in a fresh clone (they configure by themselves):
 #:   make demo         idle wakes of stock and of Pulsar on real Xen

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""make deb: what goes into the packages, and what is refused."""
+"""make deb, make rpm: what goes into the packages, and what is refused."""
 # pylint: disable=missing-function-docstring
 
 import fnmatch
@@ -118,6 +118,15 @@ def packager(box):
     box.configure(source=path).fine()
 
 
+def faults_end_it(box, target, *programs):
+    """What looks at the packages, then what makes them, finds something."""
+    for program, words in zip(programs, ('has found faults', 'failed')):
+        box.stub(program, f'echo {program} is unhappy; exit 2')
+        result = box.make(target)
+        assert f'{program} is unhappy\n' in result.err, result.text
+        result.refused(f'{program} {words}')
+
+
 def test_make_deb(box):
     """make deb gives dpkg-buildpackage both sources, and nothing of ours"""
     packager(box)
@@ -134,14 +143,56 @@ def test_make_deb(box):
     assert sorted(os.listdir(box.path('build/deb'))) == [
         'lintian', 'log', f'pulsar-{version}', f'pulsar_{version}.orig-qemu.tar.xz',
         f'pulsar_{version}.orig.tar.xz']
-    box.stub('lintian', 'echo "E: wrong"; exit 2')
-    result = box.make('deb')
-    assert 'E: wrong\n' in result.err, result.text
-    result.refused('lintian has found faults')
-    box.stub('dpkg-buildpackage', 'echo it is broken; exit 2')
-    result = box.make('deb')
-    assert 'it is broken\n' in result.err, result.text
-    result.refused('dpkg-buildpackage failed', 'build/deb/log')
+    faults_end_it(box, 'deb', 'lintian', 'dpkg-buildpackage')
+
+
+# rpm's names of folders, as its macros are set everywhere.
+MACROS = {'_bindir': 'usr/bin', '_datadir': 'usr/share', '_libexecdir':
+          'usr/libexec', '_mandir': 'usr/share/man', '_sysconfdir': 'etc',
+          '_tmpfilesdir': 'usr/lib/tmpfiles.d'}
+
+
+def test_rpm_files(box):
+    """the RPM packages hold what the Debian packages hold, and xapi's"""
+    spec = read('packaging/rpm/pulsar.spec')
+    held = {}
+    for package, text in re.findall(r'^%files (\w+)\n(.*?)(?=^%files|\Z)', spec,
+                                    re.M | re.S):
+        lines = [line.split()[-1] for line in text.splitlines()
+                 if line and not line.startswith(('%license', '%doc'))]
+        held[f'pulsar-{package}'] = sorted(
+            re.sub(r'%\{(\w+)\}', lambda found: MACROS.get(
+                found[1], found[0]), line).rstrip('*') for line in lines)
+    xapi = held.pop('pulsar-xapi')
+    shutil.copytree(os.path.join(ROOT, 'packaging'), box.path('packaging'))
+    wanted = {package: sorted(patterns)
+              for package, patterns in lists(box).items()}
+    assert held == wanted, (held, wanted)
+    # What "make install-xapi" puts besides.
+    recipe = re.search(r'^install-xapi:.*?\n\n', read('Makefile'), re.M | re.S)
+    assert len(xapi) == len(re.findall('install -D', recipe[0])), xapi
+
+
+def test_make_rpm(box):
+    """make rpm gives rpmbuild both sources and a spec that names them"""
+    packager(box)
+    box.write('build-aux/packages/rpm', 'make\n')
+    box.commit()
+    box.stub('rpmbuild', f'''
+{{ echo "$*"; env; ls SOURCES; cat SPECS/pulsar.spec; }} >{box.top}/got''')
+    box.stub('rpmlint', '')
+    box.make('rpm', CFLAGS='-O7', V='1', PULSAR_BUILD='build').fine()
+    words, *rest = box.read(os.path.join(box.top, 'got')).splitlines()
+    version = box.read('VERSION').strip()
+    assert '-ba' in words and box.path('build/rpm') in words, words
+    for line in (f'pulsar-{version}.tar.xz', 'qemu-10.0.99.tar.xz',
+                 f'Version:        {version}',
+                 'Source1:        qemu-10.0.99.tar.xz'):
+        assert line in rest, line
+    for line in rest:
+        assert not re.match('(CFLAGS|V|PULSAR_BUILD|MAKEFLAGS)=', line), line
+    faults_end_it(box, 'rpm', 'rpmlint', 'rpmbuild')
+    box.run('build-aux/make-rpm', '--x').refused('--x', '--help')
 
 
 def test_package_source(box):
