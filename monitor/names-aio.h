@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Included at the end of include/block/aio.h: see names.h. */
+/* Included near the end of include/block/aio.h: see names.h. */
 #ifndef PULSAR_NAMES_AIO_H
 #define PULSAR_NAMES_AIO_H
 

@@ -6,9 +6,8 @@
  * registration functions in macros of the same name (a macro is not expanded
  * again inside itself, so the function is what gets called).
  *
- * Each is included at the end of the upstream header that declares what it
- * wraps; the files that define the wrapped functions undefine the macros
- * first.
+ * Each is included in the upstream header that declares what it wraps, behind
+ * that; the files that define the wrapped functions undefine the macros first.
  */
 #ifndef PULSAR_NAMES_H
 #define PULSAR_NAMES_H

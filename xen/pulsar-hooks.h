@@ -862,8 +862,8 @@ const QDict *pulsar_qdev_device_add_from_qdict(const QDict *device,
                                                QDict **ret_own, Error **errp);
 
 /**
- * pulsar_qemu_create_cli_devices_begin: from qemu_create_cli_devices()
- * (system/vl.c), at its beginning
+ * pulsar_qemu_create_cli_devices_begin: from qmp_x_exit_preconfig()
+ * (system/vl.c), before qemu_create_cli_devices()
  *
  * The board is made; the devices of the command line come next, from the
  * start of the program or from QMP's x-exit-preconfig.
@@ -871,8 +871,8 @@ const QDict *pulsar_qdev_device_add_from_qdict(const QDict *device,
 void pulsar_qemu_create_cli_devices_begin(void);
 
 /**
- * pulsar_qemu_create_cli_devices: from qemu_create_cli_devices()
- * (system/vl.c)
+ * pulsar_qemu_create_cli_devices: from qmp_x_exit_preconfig()
+ * (system/vl.c), after qemu_create_cli_devices()
  *
  * Called when every device that the command line names was seen. Makes those
  * that had to wait and those that options add.
