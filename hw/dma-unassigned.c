@@ -10,13 +10,12 @@
  * only: what stands in the machine's own is claimed from Xen.
  */
 #include "qemu/osdep.h"
-#include "exec/address-spaces.h"
-#include "exec/memory.h"
 #include "hw/boards.h"
 #include "hw/i386/pc.h"
 #include "hw/pci/pci.h"
 #include "system/xen-mapcache.h"
 #include "hw/xen/pulsar/launch.h"
+#include "hw/xen/pulsar/qemu-compat.h"
 
 typedef struct Unassigned {
     AddressSpace as;

@@ -29,6 +29,7 @@
 #include "hw/ide/ide-internal.h"
 #include "hw/xen/pulsar/gates.h"
 #include "hw/xen/pulsar/pulsar-hooks.h"
+#include "hw/xen/pulsar/qemu-compat.h"
 #include "dvd-events.h"
 #include "dvd-notify.h"
 
@@ -274,7 +275,7 @@ static void notify_realize(IDEDevice *dev, Error **errp)
     cd->ops.reset = notify_reset;
     bus->dma->ops = &cd->ops;
     notify_reset(bus->dma);
-    qdev_add_vm_change_state_handler(DEVICE(dev), notify_vm_state, cd);
+    pulsar_qdev_add_vm_change_state_handler(DEVICE(dev), notify_vm_state, cd);
 }
 
 static int notify_pre_save(void *opaque)
@@ -304,7 +305,7 @@ static const VMStateDescription vmstate_notify_cd = {
     }
 };
 
-static void notify_class_init(ObjectClass *class, void *data)
+static void notify_class_init(ObjectClass *class, PulsarClassData *data)
 {
     NotifyCdClass *notify = PULSAR_NOTIFY_CD_CLASS(class);
     IDEDeviceClass *ide = IDE_DEVICE_CLASS(class);

@@ -30,6 +30,7 @@
 #include "hw/char/serial.h"
 #include "hw/xen/pulsar/pulsar-context.h"
 #include "hw/xen/pulsar/pulsar-hooks.h"
+#include "hw/xen/pulsar/qemu-compat.h"
 #include "io/channel-file.h"
 #include "trace.h"
 
@@ -196,9 +197,10 @@ static int is_uart_of(Object *obj, void *opaque)
 /* Whether the front end acts when somebody comes or goes. */
 static bool heeds_opening(Chardev *chr)
 {
-    return chr->be && chr->be->chr_event &&
-           !object_child_foreach_recursive(object_get_root(), is_uart_of,
-                                           chr->be);
+    CharFrontend *fe = pulsar_chardev_fe(chr);
+
+    return fe && fe->chr_event &&
+           !object_child_foreach_recursive(object_get_root(), is_uart_of, fe);
 }
 
 static bool wait_for_typing(PtyWait *w)

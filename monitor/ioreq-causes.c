@@ -4,11 +4,10 @@
  * xen/ioreq-observer.h.
  */
 #include "qemu/osdep.h"
-#include "exec/address-spaces.h"
-#include "exec/memory.h"
 #include "hw/pci/pci.h"
 #include "hw/xen/xen-hvm-common.h"
 #include "hw/xen/pulsar/ioreq-observer.h"
+#include "hw/xen/pulsar/qemu-compat.h"
 #include "ui/pulsar/display-touched.h"
 #include "cause-cache.h"
 #include "ledger-glue.h"

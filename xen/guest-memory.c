@@ -6,10 +6,10 @@
  * all ones, writes are lost. Upstream dereferences NULL, or tries for ever.
  */
 #include "qemu/osdep.h"
-#include "exec/memory.h"
 #include "qemu/log.h"
 #include "system/xen-mapcache.h"
 #include "pulsar-hooks.h"
+#include "qemu-compat.h"
 
 #define FRAME  4096     /* of Xen's, whatever the host's pages are */
 

@@ -9,8 +9,8 @@
 #include "block/aio.h"
 #include "hw/core/cpu.h"
 #include "qemu/main-loop.h"
-#include "system/accel-ops.h"
 #include "system/cpus.h"
+#include "qemu-compat.h"
 #include "shared.h"
 
 /* What upstream's thread does when it is kicked, with the BQL. */
@@ -18,7 +18,7 @@ static void look_after_vcpu(void *opaque)
 {
     CPUState *cpu = opaque;
 
-    qemu_wait_io_event_common(cpu);
+    qemu_process_cpu_events_common(cpu);
     object_unref(OBJECT(cpu));
 }
 
