@@ -37,7 +37,7 @@ ifeq ($(upstream),)
 ifneq ($(filter $(FRESH),$(MAKECMDGOALS)),)
 $(FRESH):
 	$(Q)build-aux/need-packages build full
-	$(Q)./configure
+	$(Q)./configure $(SERIES:%=--qemu-series=%)
 	$(Q)$(MAKE) --no-print-directory $@
 endif
 
@@ -258,7 +258,8 @@ check-scripts check-patches:
 
 # The same on a machine that has nothing yet.
 check-fresh:
-	$(Q)build-aux/check-fresh $(SUITE:%=--suite=%) $(TARGET)
+	$(Q)build-aux/check-fresh $(SUITE:%=--suite=%) $(SERIES:%=--series=%) \
+	    $(TARGET)
 
 # The Debian packages, in a clean Debian too.
 check-deb:
@@ -311,7 +312,8 @@ help:
 #:   make check        all tests; check-SUITE runs one suite of scripts, patches,
 #:                     unit, fuzz, tool, devices, standin, torture, xenhost
 #:   make check-fresh  README's commands in a clean Debian made for it, as root
-#:                     (SUITE=trixie; TARGET=check; default bookworm, demo check)
+#:                     (SUITE=trixie; TARGET=check; default bookworm, demo check;
+#:                     SERIES=10.2: built from that QEMU)
 #:   make check-xapi   start VMs by xapi's own wrapper (XEN_API=DIR: a checkout of
 #:                     xen-api; XEN_API_OLD=DIR: another, older one)
 #:   make check-deb    Debian packages of HEAD, made and tried in a clean Debian,

@@ -5,6 +5,7 @@
 import glob
 import hashlib
 import os
+import shutil
 
 from sandbox import Skip, ROOT
 
@@ -47,6 +48,30 @@ def test_apt_wrong(box):
     result = box.run('./configure').refused('10.0.N', '--qemu-source=')
     assert 'cannot be fetched' in result.err, result.err
     assert not glob.glob(box.path('build/upstream/qemu-*'))
+
+
+def test_apt_pool(box):
+    """a series that no suite has comes from the mirror's pool, by its hash"""
+    box.write(os.path.join(box.source, 'VERSION'), '10.2.9\n')
+    path, value = box.tarball('qemu_10.2.9+ds.orig.tar.xz')
+    pool = os.path.join(box.top, 'debian/pool/main/q/qemu')
+    os.makedirs(pool)
+    os.rename(path, os.path.join(pool, os.path.basename(path)))
+    box.stub('apt-get', f'echo "Debian|Debian|main|copy:{box.top}/debian/|x:1"')
+    pin = box.read('patches/upstream.pin')
+    for right, listed in ((False, '0' * 64), (True, value)):
+        box.write('patches/upstream.pin', pin + 'series 10.2 pool\n'
+                  'version 10.2.9\n'
+                  f'tarball debian {os.path.basename(path)} 1 {listed}\n')
+        result = box.run('./configure', '--qemu-series=10.2')
+        if not right:
+            result.refused('10.2.N', '--qemu-source=')
+            assert 'cannot be fetched' in result.err, result.err
+            assert not glob.glob(box.path('build/upstream/qemu-*'))
+    assert 'NOTE' not in result.fine().err, result.err
+    box.make('build/qemu-system-i386').fine()
+    shutil.rmtree(pool)
+    box.run('./configure', '--qemu-series=10.2').fine()
 
 
 def test_private_mirror(box):

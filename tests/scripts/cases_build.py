@@ -15,9 +15,10 @@ def digest(path):
 
 
 def pin(box, kind, value, version='10.0.99'):
-    box.write('patches/upstream.pin', f'version {version}\n' + (
-        f'tarball test x.tar 1 {value}\n' if kind == 'tarball'
-        else f'tree {value}\n'))
+    box.write('patches/upstream.pin',
+              f'series 10.0 trixie\nversion {version}\n' + (
+                  f'tarball test x.tar 1 {value}\n' if kind == 'tarball'
+                  else f'tree {value}\n'))
 
 
 def test_build(box):
@@ -186,7 +187,7 @@ def test_own_folder(box):
     pin(box, 'tarball', value)
     box.run('./configure', f'--qemu-source={path}').fine()
     pinned = unpacked(box)
-    box.write('patches/upstream.pin', '')
+    box.write('patches/upstream.pin', 'series 10.0 trixie\n')
     box.run('./configure', f'--qemu-source={pinned}').refused('SHA-256')
     pin(box, 'tarball', value)
     box.write(os.path.join(box.source, 'other.c'), '')
@@ -220,6 +221,41 @@ def test_other_version(box):
     box.run('./configure', f'--qemu-source={path}').refused(
         'QEMU 9.2.1', 'QEMU 10.0.N')
     assert '9.2.1, not 10.0' in box.configure().fine().err
+
+
+def test_series(box):
+    """--qemu-series and --qemu-source agree, or configure says which is right"""
+    path, value = box.tarball('qemu-10.0.99.tar')
+    box.write('patches/upstream.pin',
+              f'series 10.0 trixie\nversion 10.0.99\n'
+              f'tarball test a.tar 1 {value}\n'
+              f'series 10.2 pool\nversion 10.2.9\n'
+              f'tarball test b.tar 1 {"0" * 64}\n')
+    source = f'--qemu-source={path}'
+    box.run('./configure', source, '--qemu-series=10.2').refused(
+        'QEMU 10.0.99', 'QEMU 10.2.N')
+    box.run('./configure', source, '--qemu-series=10.0').fine()
+    # Unpacked by now, and no other then.
+    box.run('./configure', source, '--qemu-series=10.2').refused(
+        'QEMU 10.0.99', 'QEMU 10.2.N')
+    tree = box.run('build-aux/get-source', f'--source={path}').fine().out.strip()
+    box.run('./configure', f'--qemu-source={tree}',
+            '--qemu-series=10.2').refused('QEMU 10.0.99', 'QEMU 10.2.N')
+    box.run('./configure', source, '--qemu-series=9.2').refused(
+        "'9.2'", '10.0, 10.2')
+    assert '10.0 or 10.2' in box.run('./configure', '--help').fine().out
+
+
+def test_series_options(box):
+    """an option of one series is handed to that series alone"""
+    with open(box.path('build-aux/qemu-options'), 'a', encoding='utf-8') as f:
+        f.write('10.0 --enable-here\n10.2 --enable-there\n--enable-both\n')
+    box.configure().fine()
+    handed = [line.split(None, 1)[1] for line in
+              box.read('build/qemu/configure.log').splitlines()
+              if line.startswith('argument ')]
+    assert '--enable-here' in handed and '--enable-both' in handed, handed
+    assert not [word for word in handed if 'there' in word], handed
 
 
 def test_options(box):
@@ -372,6 +408,7 @@ def test_fresh_check(box):
     box.fake_apt({'trixie': '10.0.99'})
     box.write('tests/tool/check', '#!/bin/sh\necho "ok - tool: x"\n', 0o755)
     box.write('tools/x.c', 'int main(void) { return 0; }\n')
+    box.make('check-tool', 'SERIES=9.2').refused("'9.2'", '10.0')
     result = box.make('check-tool').fine()
     assert result.out.endswith('1 passed, 0 failed\n'), result.out
 

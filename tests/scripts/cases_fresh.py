@@ -140,6 +140,7 @@ def test_fresh_errors(box):
     box.make('check-fresh', 'SUITE=buster').refused('buster', 'bookworm',
                                                     'trixie')
     box.make('check-fresh', 'TARGET=check Demo').refused('Demo', 'demo')
+    box.make('check-fresh', 'SERIES=9.2').refused("'9.2'", '10.0')
     box.run('build-aux/check-fresh', '--sweet=x').refused('--sweet=x')
     box.make('check-deb', 'PACKAGES=/nowhere').refused('/nowhere', 'make deb')
     box.make('check-deb', 'PART=x').refused("'x'", '--help')
@@ -147,6 +148,23 @@ def test_fresh_errors(box):
     assert result.code == 125 and '--help' in result.err, result.text
     result = box.run('build-aux/clean-root')
     assert result.code == 125 and 'no command' in result.err, result.text
+
+
+def test_fresh_series(box):
+    """check-fresh has every target made from the series that it was told"""
+    box.write('build-aux/clean-root', """#!/bin/sh
+while case $1 in --*) true ;; *) false ;; esac; do shift; done
+exec "$@"
+""", 0o755)
+    for name in ('apt-get', 'setpriv'):
+        box.stub(name, 'while [ $# != 0 ] && [ "$1" = "${1#/}" ]; do shift; '
+                       'done; [ $# = 0 ] || exec "$@"')
+    box.stub('make', 'echo "made: $*"')
+    for given, made in ((['--series=10.0'], ' SERIES=10.0'), ([], '')):
+        out = box.run('build-aux/check-fresh', *given, 'demo',
+                      'check').fine().out
+        assert re.findall('made: (.*)', out) == ['demo' + made,
+                                                 'check' + made], out
 
 
 def ci(box, *words):

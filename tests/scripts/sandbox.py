@@ -123,6 +123,7 @@ class Sandbox:
             self.write(os.path.join(self.source, name), text)
         os.chmod(os.path.join(self.source, 'configure'), 0o755)
         self.write('patches/upstream.pin',
+                   'series 10.0 trixie bookworm-backports\n'
                    'version 10.0.50\n'
                    'tarball test qemu-10.0.50.tar.xz 1 ' + '0' * 64 + '\n')
         self.patches({'build/ten.patch': patch(hunk(10, ['line 10'], ['ten'])),
