@@ -107,7 +107,7 @@ static bool take_over(const PulsarGate *gate, const char *value)
     return true;
 }
 
-static bool is_refused(const PulsarGate *gate, const char *saved)
+static bool is_refused(const PulsarGate *gate, const char *saved, Error **errp)
 {
     g_autofree char *value = NULL;
     g_autofree char *how = NULL;
@@ -125,9 +125,8 @@ static bool is_refused(const PulsarGate *gate, const char *saved)
     how = saved ? g_strdup_printf("with %s=%s", name, value) :
                   g_strdup_printf("with %s as it was given", name);
     why = pulsar_gate_why(gate->option);
-    error_report("this guest was saved %s and cannot be restored with %s; "
-                 "restore it with the options that it was saved with",
-                 how, why);
+    error_setg(errp, "this guest was saved %s and cannot be restored with %s; "
+               "restore it with the options that it was saved with", how, why);
     return true;
 }
 
@@ -148,7 +147,7 @@ static const char *find_item(char **items, const char *name)
 }
 
 /* Items that no gate knows are a later version's; its sections will tell. */
-static int compare(const char *saved)
+static bool compare(const char *saved, Error **errp)
 {
     g_auto(GStrv) items = g_strsplit(saved, ",", -1);
     PulsarGate *gate;
@@ -165,19 +164,24 @@ static int compare(const char *saved)
     PULSAR_GATES_FOREACH(gate) {
         const char *name = pulsar_option_table[gate->option].name;
 
-        if (is_refused(gate, find_item(items, name))) {
-            return -EINVAL;
+        if (is_refused(gate, find_item(items, name), errp)) {
+            return false;
         }
     }
-    return 0;
+    return true;
 }
 
 static int state_post_load(void *opaque, int version_id)
 {
     char *text = (char *)(version_id < 2 ? state.text_v1 : state.text);
+    Error *err = NULL;
 
     text[(version_id < 2 ? TEXT_V1 : TEXT_V2) - 1] = '\0';
-    return compare(text);
+    if (!compare(text, &err)) {
+        error_report_err(err);
+        return -EINVAL;
+    }
+    return 0;
 }
 
 static bool is_v1(void *opaque, int version_id)
@@ -240,7 +244,7 @@ static PulsarGate *gate_of_section(const char *section)
     return NULL;
 }
 
-bool pulsar_qemu_loadvm_section_start_full(const char *section, bool known)
+static bool is_section_refused(const char *section, bool known, Error **errp)
 {
     g_autofree char *shown = NULL;
     g_autofree char *why = NULL;
@@ -250,7 +254,7 @@ bool pulsar_qemu_loadvm_section_start_full(const char *section, bool known)
     if (g_str_equal(section, SECTION) || g_str_equal(section, "ram")) {
         return false;
     }
-    if (!checked && compare("")) {
+    if (!checked && !compare("", errp)) {
         return true;
     }
     gate = known ? NULL : gate_of_section(section);
@@ -262,8 +266,24 @@ bool pulsar_qemu_loadvm_section_start_full(const char *section, bool known)
     }
     shown = pulsar_printable(section, -1, 64);
     why = pulsar_gate_why(gate->option);
-    error_report("this guest was saved with hardware that it does not have "
-                 "here, '%s', and cannot be restored with %s; restore it with "
-                 "the options that it was saved with", shown, why);
+    error_setg(errp, "this guest was saved with hardware that it does not have "
+               "here, '%s', and cannot be restored with %s; restore it with "
+               "the options that it was saved with", shown, why);
+    return true;
+}
+
+bool pulsar_qemu_loadvm_section_start_full(const char *section, bool known,
+                                           Error **errp)
+{
+    Error *err = NULL;
+
+    if (!is_section_refused(section, known, &err)) {
+        return false;
+    }
+    if (errp) {
+        error_propagate(errp, err);
+    } else {
+        error_report_err(err);
+    }
     return true;
 }

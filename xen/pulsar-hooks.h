@@ -910,12 +910,21 @@ void pulsar_qemu_loadvm_state(void);
  * qemu_loadvm_section_start_full() (migration/savevm.c)
  * @section: the name of the section that begins
  * @known: there is something here that can read it
+ * @errp: set when the state must not be loaded; NULL: reported then
  *
  * Called for each section before it is read, perhaps in a coroutine. When
  * nothing can read it, may move or remove devices; the caller looks again.
  *
- * Returns: true when the state must not be loaded; why has been reported.
+ * Returns: true when the state must not be loaded.
  */
-bool pulsar_qemu_loadvm_section_start_full(const char *section, bool known);
+bool pulsar_qemu_loadvm_section_start_full(const char *section, bool known,
+                                           Error **errp);
+
+/* The caller's own @errp, where it has one: since QEMU 10.2. */
+#if QEMU_VERSION_MAJOR == 10 && QEMU_VERSION_MINOR < 2
+#define PULSAR_LOADVM_ERRP NULL
+#else
+#define PULSAR_LOADVM_ERRP errp
+#endif
 
 #endif /* PULSAR_HOOKS_H */
