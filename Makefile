@@ -26,6 +26,7 @@ FRESH := $(filter-out check-scripts check-patches,$(TESTS)) demo bench torture \
     torture-tsan deb rpm
 
 .PHONY: all stock tool install install-xapi dist clean distclean refresh quilt gdb help
+.PHONY: rebase-rehearsal
 .PHONY: $(TESTS) check-fresh check-deb check-xapi demo bench torture torture-tsan deb rpm FORCE
 
 all: $(B)/qemu-system-i386 tool
@@ -274,6 +275,15 @@ refresh quilt:
 	[ -n "$$tree" ] && \
 	    build-aux/quilt-tree $(if $(filter refresh,$@),--refresh) "$$tree"
 
+# What bringing the patches to another QEMU would take; changes nothing.
+rebase-rehearsal:
+	$(Q)$(if $(QEMU_SOURCE),,echo "make: say which QEMU, as in make $@" \
+	    "QEMU_SOURCE=qemu-11.1.0.tar.xz" >&2; exit 1;) \
+	base=$$(build-aux/get-source) && other=$$(build-aux/get-source \
+	    --allow-unpinned --source=$(QEMU_SOURCE)) && \
+	    build-aux/rebase-rehearsal $(if $(filter 1,$(V)),--diff) \
+	    "$$base" "$$other"
+
 dist:
 	$(Q)build-aux/make-dist
 
@@ -298,6 +308,8 @@ help:
 #:   make stock        build/stock/qemu-system-i386: the same source unpatched
 #:   make bench        figures beside that stock build's
 #:   make refresh      write the patches anew against the configured source
+#:   make rebase-rehearsal QEMU_SOURCE=...  what bringing the patches to that
+#:                     QEMU would take (V=1: how functions with a hook differ)
 #:   make quilt        a tree to work on the patches in, with quilt
 #:   make gdb DOMID=N  debug the device model of domain N (or PID=N)
 #:   make clean        remove what was built; the sources fetched stay

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The patch series: read it, take a patch apart, apply it exactly.
 
-Shared by patch-tree and check-patches.
+Shared by patch-tree, quilt-tree, check-patches and rebase-rehearsal.
 """
 
 import os
@@ -115,6 +115,25 @@ class Patch:
                     for hunks in self.hunks.values() for hunk in hunks),
                    default=1)
 
+    def locate(self, name, lines):
+        """Where each of its hunks for a file goes in these lines of it.
+
+        Yields: the hunk, the places that match (counted from 0), and which of
+        them patch(1) takes, the nearest to where it looks first; None if it
+        fits nowhere.
+        """
+        offset = 0
+        for hunk in self.hunks[name]:
+            old = hunk.old()
+            places = [at for at in range(len(lines) - len(old) + 1)
+                      if lines[at:at + len(old)] == old]
+            guess = hunk.start - 1 + offset
+            at = min(places, key=lambda place: abs(place - guess),
+                     default=None)
+            if at is not None:
+                offset = at - hunk.start + 1
+            yield hunk, places, guess, at
+
     def changed(self):
         """How many lines the patch adds and removes."""
         return sum(len(hunk.added()) + len(hunk.removed())
@@ -181,6 +200,34 @@ def copy(pristine, scratch, wanted):
         with open(source, 'rb') as file, open(target, 'wb') as out:
             out.write(file.read())
         os.chmod(target, os.stat(source).st_mode)
+
+
+def without_comments(text):
+    return re.sub(r'/\*.*?\*/|//[^\n]*', ' ', text, flags=re.DOTALL)
+
+
+def definition(text, function):
+    """A function in upstream's style: the match of its whole definition, and
+    as the first group what stands between its braces; None if there is none.
+    """
+    return re.search(r'^(?:\w[\w\s*]*?[\s*])?' + function +
+                     r'\([^;{]*\)\n\{\n(.*?)^\}', text,
+                     re.DOTALL | re.MULTILINE)
+
+
+def function_at(lines, at):
+    """The name of the function that a line (from 0) stands in, or None."""
+    brace = next((n for n in range(at, -1, -1) if lines[n][:1] in ('{', '}')
+                  and (n < at or lines[n] == '{')), None)
+    if brace is None or lines[brace] != '{':
+        return None
+    head = []
+    for line in lines[brace - 1::-1] if brace else []:
+        if not line or line[-1] in ';}' or line.startswith(('#', ' *', '/*')):
+            break
+        head.insert(0, line)
+    name = re.search(r'(\w+)\s*\(', ' '.join(head))
+    return name[1] if name else None
 
 
 def version(tree):

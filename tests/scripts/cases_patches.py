@@ -151,6 +151,85 @@ def test_order(box):
     flawed(box, 'applies exactly', 'hooks/b.patch')
 
 
+SOME = """static int one(int n)
+{
+    return n;
+}
+
+/* two */
+int two(void)
+{
+    if (one(2)) {
+        return 2;
+    }
+    return 0;
+}
+
+int three(void)
+{
+    return 3;
+}
+"""
+
+
+def test_rehearsal(box):
+    """make rebase-rehearsal tells what moved, fails, and is another function"""
+    box.write(os.path.join(box.source, 'some.c'), SOME)
+    base, new = box.source, os.path.join(box.top, 'new')
+    shutil.copytree(base, new)
+    box.write(os.path.join(new, 'VERSION'), '11.1.7\n')
+    box.write(os.path.join(new, 'pc.c'), 'zero\n' + FAKE['pc.c'].replace(
+        'line 10\n', 'line ten\n'))
+    box.write(os.path.join(new, 'some.c'), SOME.replace(
+        '/* two */', '/* II */').replace('one(2)', 'one(4)').replace(
+            'int three(void)', 'int drei(void)'))
+    os.unlink(os.path.join(new, 'hw/xen/xen.c'))
+    box.patches({
+        'build/ten.patch': patch(hunk(10, ['line 10'], ['ten'])),
+        'hooks/later.patch': patch(
+            hunk(20, [], ['a']), hunk(30, [], ['b'])),
+        'hooks/after.patch': patch(hunk(36, ['line 36'], ['c'])),
+        'hooks/some.patch': patch(
+            '@@ -3,2 +3,3 @@\n     return n;\n+    one_more();\n }\n'
+            '@@ -9,2 +10,3 @@\n     if (one(2)) {\n+        more();\n'
+            '         return 2;\n'
+            '@@ -12,2 +14,3 @@\n     return 0;\n+    more();\n }\n'
+            '@@ -17,2 +20,3 @@\n     return 3;\n+    more();\n }\n',
+            name='some.c'),
+        'hooks/gone.patch': patch('@@ -1 +1 @@\n-int xen;\n+int nex;\n',
+                                  name='hw/xen/xen.c')})
+    before = {name: box.read(os.path.join(new, name))
+              for name in ('pc.c', 'some.c')}
+    result = box.run('build-aux/rebase-rehearsal', base, new)
+    assert result.code == 1, result.text
+    out = result.out
+    assert out.startswith('From QEMU 10.0.99 to 11.1.7: 9 hunks of 5 patches, '
+                          'of which 3 fit exactly.\n'), out
+    assert '3 have moved:\n' in out and '3 fail:\n' in out, out
+    for said in ('hooks/later.patch: hunk 2 of pc.c by 1 line\n',
+                 'build/ten.patch: hunk 1 of pc.c fits nowhere\n',
+                 'hooks/some.patch: hunk 2 of some.c fits nowhere\n',
+                 'hooks/gone.patch: hunk 1 of hw/xen/xen.c: there is no such',
+                 'Of 3 functions with a hunk 2 are others:\n',
+                 'some.c: two() (patches/hooks/some.patch): 1 line less, 1 more',
+                 'some.c: three() (patches/hooks/some.patch) is not there'):
+        assert said in out, (said, out)
+    assert '+    if (one(4)) {' in box.run(
+        'build-aux/rebase-rehearsal', '--diff', base, new).out
+    for name, text in before.items():
+        assert box.read(os.path.join(new, name)) == text, name
+
+
+def test_rehearsal_make(box):
+    """make rebase-rehearsal starts from what apt gives, and takes any QEMU"""
+    box.make('rebase-rehearsal').refused('QEMU_SOURCE=')
+    box.fake_apt({'trixie': '10.0.99'})
+    box.write(os.path.join(box.source, 'VERSION'), '11.1.7\n')
+    out = box.make('rebase-rehearsal', f'QEMU_SOURCE={box.source}').fine().out
+    assert 'From QEMU 10.0.99 to 11.1.7: 2 hunks of 2 patches, of which 2 fit' \
+        in out, out
+
+
 def test_suite(box):
     """make check-patches takes the source that QEMU_SOURCE names"""
     box.copy('tests/patches/check')
