@@ -29,6 +29,11 @@ def test_good(box):
     """check-patches passes a series that keeps the rules"""
     result = check(box).fine()
     assert 'not ok' not in result.out and 'now 3' in result.out, result.out
+    assert '# QEMU 10.0.99: 3 lines of 1 files are changed; of 2 hunks 0 have' \
+        in result.out, result.out
+    box.write(os.path.join(box.source, 'pc.c'), 'zero\n' + FAKE['pc.c'])
+    assert 'of 2 hunks 2 have moved' in check(box).fine().out
+    box.write(os.path.join(box.source, 'pc.c'), FAKE['pc.c'])
     with open(os.path.join(box.source, 'pc.c'), encoding='utf-8') as file:
         assert file.read() == FAKE['pc.c'], 'the pristine tree was touched'
 
