@@ -47,30 +47,6 @@ windows_row() {
         '$3 == pid && !$4 { print $6 + $7 }' /tmp/windows.wakes
 }
 
-# ledger_row NAME...: count the context switches of a row of 30 s, and print
-# what the ledger of the first has of it: timers, reads, writes, seconds.
-ledger_row() {
-    local start before after end
-    wakes "$settle" 1 "$@" >/dev/null || return 1
-    start=$(cut -d' ' -f1 /proc/uptime)
-    before=$(ledger_total "$1")
-    wakes 30 1 "$@" >/tmp/windows.wakes || return 1
-    after=$(ledger_total "$1")
-    end=$(cut -d' ' -f1 /proc/uptime)
-    echo "$before $after $start $end" |
-        awk '{ print $4 - $1, $5 - $2, $6 - $3, $8 - $7 }'
-}
-
-# windows_rests NAME...: the "before" of the published table: the drive asked
-# once a second, and a controller that goes on running.
-windows_rests() {
-    ledger_row "$@" | awk '{
-        print "timer", $1, "read", $2, "write", $3, "in", $4, "s"
-        # Ten looks a second, and whatever else a guest that is used needs.
-        rests = $1 <= 11 * $4 + 2 && $2 >= 100 && $3 >= 100
-    } END { exit !rests }'
-}
-
 windows_open_wakes() {
     windows_rests winopen ${STOCK:+winold}
 }
