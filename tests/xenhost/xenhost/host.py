@@ -184,11 +184,10 @@ class _Run:
     def _nudge(self):
         """Press a key on Xen's console.
 
-        QEMU's SVM emulation changes a processor's interrupt_request at every
-        exit of a guest without the lock under which its local APIC sets a bit
-        there, so that now and then an interrupt is lost. When that is the one
-        of Xen's timer, which fires once, nothing happens any more. The next
-        interrupt of any device has the APIC deliver both.
+        QEMU as Debian built it loses an interrupt now and then (the folder
+        emulator/ says why). When that is the one of Xen's timer, which fires
+        once, nothing happens any more. The next interrupt of any device has
+        the APIC deliver both.
         """
         self._nudged = time.monotonic()
         self._machine.console.send(b'\n')

@@ -12,11 +12,13 @@ import re
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import time
 
 from .paths import TOP, WORK, Trouble, say, short
 
 SUITE = 'bookworm'      # unless another is asked for
+SOURCE = ':deb-src'     # after a suite: its source packages
 PRIVATE_APT = os.path.join(TOP, 'build-aux', 'private-apt')
 DEBS = os.path.join(WORK, 'debs')
 DAY = 24 * 3600
@@ -24,11 +26,11 @@ DAY = 24 * 3600
 Package = collections.namedtuple('Package', 'suite name file size digest')
 
 
-def _apt(suite, *args):
+def _apt(suite, *args, folder=DEBS):
     os.makedirs(DEBS, exist_ok=True)
-    run = subprocess.run([PRIVATE_APT, suite + ':deb', DEBS, 'apt-get', '-qq',
-                          *args], stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, text=True, check=False)
+    run = subprocess.run([PRIVATE_APT, suite, folder, 'apt-get', '-qq', *args],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         text=True, check=False)
     if run.returncode != 0:
         why = (run.stderr.strip().splitlines() or ['it gave no reason'])[-1]
         raise Trouble(f'apt-get {args[0]} for suite {suite} failed: {why}')
@@ -36,10 +38,15 @@ def _apt(suite, *args):
 
 
 def _resolve(suite, names):
-    """What an empty system would install to have the named packages."""
-    listing = _apt(suite, 'install', '--print-uris', '--no-install-recommends',
-                   '-o', 'Dir::Cache::Archives=' + os.path.join(DEBS, 'none'),
-                   *names)
+    """What an empty system would install to have the named packages, or the
+    files of these source packages."""
+    how = ['install', '--no-install-recommends']
+    if suite.endswith(SOURCE):
+        how = ['source', '--only-source']
+    # What is there already would not be listed.
+    with tempfile.TemporaryDirectory() as empty:
+        listing = _apt(suite, *how, '--print-uris', '-o',
+                       'Dir::Cache::Archives=' + empty, *names, folder=empty)
     found = re.findall(r"^'\S+' (\S+?)(_\S+) (\d+) (\S+)$", listing, re.M)
     return [Package(suite, name, name + rest, int(size), digest.split(':')[-1])
             for name, rest, size, digest in found]
@@ -91,8 +98,10 @@ def fetch(packages):
     size = sum(p.size for p in missing) / 1e6
     say(f'fetching {len(missing)} Debian packages ({size:.0f} MB)')
     for suite in {p.suite for p in missing}:
-        _apt(suite, 'download',
-             *(p.name for p in missing if p.suite == suite))
+        how = ['download']
+        if suite.endswith(SOURCE):
+            how = ['source', '--only-source', '--download-only']
+        _apt(suite, *how, *{p.name for p in missing if p.suite == suite})
     for package in missing:
         if not _intact(package):
             raise Trouble(f'{short(os.path.join(DEBS, package.file))} is not '
