@@ -123,6 +123,20 @@ def refused_start_is_told():
     return said.startswith('dom0 cannot start: modprobe;'), said
 
 
+def missing_source_is_told():
+    """No source, no emulator of our own; and no exception either."""
+    def resolve(label, names, suite=None):
+        raise Trouble(f'{names[0]} of {suite} is away')
+
+    saved = host.emulator.packages.resolve
+    host.emulator.packages.resolve = resolve
+    try:
+        said = host.emulator.build()
+    finally:
+        host.emulator.packages.resolve = saved
+    return said == 'qemu of bookworm:deb-src is away', str(said)
+
+
 def libraries_are_found():
     """Every library of this interpreter, as the loader would find it."""
     found = elf.closure([os.path.realpath('/usr/bin/python3')])
@@ -156,6 +170,8 @@ TESTS = {
     'harness: an emulator that cannot start is told':
         emulator_that_ends_is_told,
     'harness: dom0 that cannot start is told': refused_start_is_told,
+    'harness: an emulator that cannot be built is told':
+        missing_source_is_told,
     'harness: libraries are found': libraries_are_found,
     'harness: archives are well-formed': archive_is_well_formed,
 }

@@ -58,6 +58,7 @@ check 'xapi: the Windows drivers have said what they are' \
 check 'xapi: the clock that Windows sets comes as events' xapi_clock xwin
 check 'xapi: a Windows-like guest that had NVMe is suspended and resumed' \
     xapi_windows_resumed xwinnvme nvme
-check 'xapi: the Windows-like guest, all closed: no wake in 30 s' \
-    asleep 30 xwin
+check 'xapi, BIOS: Linux, resumed, and Windows, all closed: no wake in 60 s' \
+    asleep 60 xbios xwin
+check 'xapi, BIOS: shut down' xapi_shut_down xbios
 check 'xapi: the Windows-like guests end' end_all xwin xwinnvme
