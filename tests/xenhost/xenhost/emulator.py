@@ -114,7 +114,11 @@ def _run(log, *words, **where):
     run = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=log,
                          stderr=log, check=False, **where)
     if run.returncode != 0:
-        raise Trouble(f'{os.path.basename(words[0])} failed (see '
+        with open(log.name, encoding='utf-8', errors='replace') as f:
+            said = [line.strip() for line in f if line.strip()]
+        errors = [line for line in said if 'ERROR: ' in line]
+        raise Trouble(f'{os.path.basename(words[0])} failed: '
+                      f'{(errors or said)[-1]} (all of it is in '
                       f'{short(log.name)})')
 
 
