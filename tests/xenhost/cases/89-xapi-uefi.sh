@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Linux and the Windows-like guest as UEFI VMs of a xapi host, by OVMF; with
-# 87-xapi.sh and 88-xapi-windows.sh.
+# Linux and the Windows-like guest as UEFI VMs of a xapi host, by OVMF, with
+# what 87-xapi.sh and 88-xapi-windows.sh hold.
 
 ovmf='bios_path_override = "/usr/share/ovmf/OVMF.fd"'
 

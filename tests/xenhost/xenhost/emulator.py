@@ -125,15 +125,11 @@ def _run(log, *words, **where):
 def _unpack(log, source, tree):
     """Debian's source package, as dpkg-source would, and our patches."""
     os.makedirs(tree)
-    for package in source:
-        path = os.path.join(packages.DEBS, package.file)
-        if '.orig.tar.' in package.file:
-            _run(log, 'tar', '-x', '-f', path, '-C', tree,
-                 '--strip-components=1', '--no-same-owner')
-    for package in source:
-        path = os.path.join(packages.DEBS, package.file)
-        if '.debian.tar.' in package.file:
-            _run(log, 'tar', '-x', '-f', path, '-C', tree, '--no-same-owner')
+    for part, options in (('.orig.tar.', ['--strip-components=1']),
+                          ('.debian.tar.', [])):
+        archive, = (p.file for p in source if part in p.file)
+        _run(log, 'tar', '-x', '-f', os.path.join(packages.DEBS, archive),
+             '-C', tree, '--no-same-owner', *options)
     patches = os.path.join(tree, 'debian/patches')
     with open(os.path.join(patches, 'series'), encoding='utf-8') as f:
         names = [line.strip() for line in f]
