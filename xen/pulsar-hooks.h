@@ -35,8 +35,10 @@ struct VncConnection;
 struct VncDisplay;
 struct VncState;
 struct XenDevice;
+struct XenEventChannel;
 struct XenIOState;
 struct ioreq;
+union blkif_back_rings;
 union pixman_image;
 
 /* ---- monitor/: who wakes the device model --------------------------- */
@@ -284,6 +286,23 @@ void pulsar_launch_option(const char *option, const char *arg,
  * Returns: true when this process has given up the privileges for it.
  */
 bool pulsar_xen_be_get_xendev(const char *type, int dev);
+
+/**
+ * pulsar_xen_block_dataplane_start: from xen_block_dataplane_start()
+ * (hw/block/dataplane/xen-block.c)
+ * @xendev: the PV disk's back end
+ * @rings: the ring that is shared with the front end, attached at its begin;
+ *         what stands in it is the guest's
+ * @channel: its event channel, or NULL when there is none
+ * @errp: may be set to what is wrong with the ring; it is then given up
+ *
+ * Called before a thread may serve the ring. Where the disk is one that was
+ * handed over it is attached where the guest stands, once.
+ */
+void pulsar_xen_block_dataplane_start(struct XenDevice *xendev,
+                                      union blkif_back_rings *rings,
+                                      struct XenEventChannel *channel,
+                                      Error **errp);
 
 /**
  * pulsar_qmp_xen_save_devices_state: from qmp_xen_save_devices_state()

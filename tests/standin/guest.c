@@ -26,6 +26,11 @@
 #include <xenctrl.h>
 #include <xen/hvm/ioreq.h>
 
+#define mb()  atomic_thread_fence(memory_order_seq_cst)
+#define rmb() atomic_thread_fence(memory_order_acquire)
+#define wmb() atomic_thread_fence(memory_order_release)
+#include <xen/io/blkif.h>
+
 #include "shared.h"
 
 #define MS 1000000ull
@@ -1184,6 +1189,319 @@ static bool memory(uint64_t addr, void *buf, uint64_t len, bool write)
     return true;
 }
 
+/* ---- a PV disk's front end ---------------------------------------------
+ *
+ * What Linux' does (drivers/block/xen-blkfront.c: blkif_queue_rq,
+ * flush_requests, blkif_interrupt): requests of up to eleven pages, each with
+ * a number that its answer has to bring back once; the back end is told, and
+ * asks to be told, by the event indices of the ring. Sectors hold their own
+ * number and that of the write that was the last; none that is being written
+ * is asked for again. Nothing of it happens while the domain is paused, which
+ * it may also be between a request and the event for it.
+ */
+
+#define DISK_SECTOR   512
+#define DISK_PAGES    BLKIF_MAX_SEGMENTS_PER_REQUEST
+#define DISK_REQUESTS 512               /* of a ring of 16 pages */
+#define DISK_DEADLINE (30 * 1000 * MS)
+
+struct disk_stamp {
+    uint64_t sector, write;
+};
+
+struct disk_request {
+    uint8_t operation;                  /* and 0xff: none is under way */
+    uint32_t pages;
+    uint64_t sector;                    /* the first; it has 8 a page */
+};
+
+static struct disk {
+    blkif_front_ring_t ring;
+    uint32_t channel, size, flying, limit;
+    uint32_t data;                      /* the first guest frame */
+    char *at;                           /* … and where it is here */
+    struct disk_request request[DISK_REQUESTS];
+    uint64_t *write;                    /* by sector, the last that was asked */
+    uint8_t *busy;                      /* by sector */
+    uint64_t sectors, x;
+    uint64_t writes, reads, flushes, interrupts;
+    char wrong[200];
+} disk;
+
+/* The domain's memory from a frame on, as long as it is in one piece. */
+static void *map_frame(uint64_t gfn, uint64_t pages)
+{
+    uint64_t part, frame = frame_of(gfn * SI_PAGE, &part);
+    void *at = frame == SI_NO_FRAME || part < pages * SI_PAGE ? MAP_FAILED :
+        mmap(NULL, pages * SI_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+             ram_fd, frame * SI_PAGE);
+
+    return at == MAP_FAILED ? NULL : at;
+}
+
+__attribute__((format(printf, 1, 2)))
+static void disk_wrong(const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!disk.wrong[0]) {
+        va_start(ap, fmt);
+        vsnprintf(disk.wrong, sizeof(disk.wrong), fmt, ap);
+        va_end(ap);
+    }
+}
+
+/* Writes what it is to hold to a request's pages, or looks whether it does. */
+static void disk_content(uint64_t id, bool check)
+{
+    const struct disk_request *r = &disk.request[id];
+    struct disk_stamp *at = (void *)(disk.at + id * DISK_PAGES * SI_PAGE);
+    uint64_t i, k, per = DISK_SECTOR / sizeof(*at);
+
+    for (i = 0; i < r->pages * SI_PAGE / DISK_SECTOR; i++) {
+        uint64_t sector = r->sector + i;
+
+        for (k = 0; k < per; k++) {
+            struct disk_stamp *s = &at[i * per + k];
+
+            if (!check) {
+                *s = (struct disk_stamp) { sector, disk.write[sector] };
+            } else if (s->write != disk.write[sector] ||
+                       (s->write && s->sector != sector)) {
+                disk_wrong("sector %" PRIu64 " has write %" PRIu64 " of %"
+                           PRIu64 " instead of write %" PRIu64, sector,
+                           s->write, s->sector, disk.write[sector]);
+            }
+        }
+    }
+}
+
+static void disk_mark(const struct disk_request *r, uint8_t busy)
+{
+    memset(disk.busy + r->sector, busy, r->pages * SI_PAGE / DISK_SECTOR);
+}
+
+/* Puts a request into the ring; it is not pushed yet. */
+static void disk_ask(uint8_t operation, uint64_t sector, uint32_t pages)
+{
+    blkif_request_t *req = RING_GET_REQUEST(&disk.ring,
+                                            disk.ring.req_prod_pvt);
+    struct disk_request *r;
+    uint64_t id = 0;
+
+    while (disk.request[id].operation != 0xff) {
+        id++;
+    }
+    r = &disk.request[id];
+    *r = (struct disk_request) { operation, pages, sector };
+    if (operation == BLKIF_OP_WRITE) {
+        disk.writes++;
+        for (uint64_t i = 0; i < pages * SI_PAGE / DISK_SECTOR; i++) {
+            disk.write[sector + i] = disk.writes;
+        }
+        disk_content(id, false);
+    } else if (operation == BLKIF_OP_READ) {
+        disk.reads++;
+    } else {
+        disk.flushes++;
+    }
+    disk_mark(r, 1);
+    *req = (blkif_request_t) {
+        .operation = operation, .nr_segments = pages, .id = id,
+        .sector_number = sector,
+    };
+    for (uint32_t i = 0; i < pages; i++) {
+        req->seg[i] = (struct blkif_request_segment) {
+            .gref = disk.data + id * DISK_PAGES + i,
+            .last_sect = SI_PAGE / DISK_SECTOR - 1,
+        };
+    }
+    disk.ring.req_prod_pvt++;
+    disk.flying++;
+}
+
+/* One more request, where its sectors are free. */
+static void disk_draw(void)
+{
+    uint64_t v = draw(&disk.x), pages = 1 + (v >> 8) % DISK_PAGES;
+    uint64_t per = SI_PAGE / DISK_SECTOR;
+    uint64_t sector = (v >> 16) % (disk.sectors - pages * per + 1);
+
+    if (v % 16 == 0) {
+        disk_ask(BLKIF_OP_FLUSH_DISKCACHE, 0, 0);
+    } else if (!memchr(disk.busy + sector, 1, pages * per)) {
+        disk_ask(v % 3 ? BLKIF_OP_WRITE : BLKIF_OP_READ, sector, pages);
+    }
+}
+
+static void disk_push(void)
+{
+    int notify;
+
+    RING_PUSH_REQUESTS_AND_CHECK_NOTIFY(&disk.ring, notify);
+    if (draw(&disk.x) % 8 == 0) {
+        leave();
+        sched_yield();
+        enter();
+    }
+    if (notify) {
+        raise_channel(disk.channel);
+    }
+}
+
+/* All answers that are there; what the event for them does. */
+static void disk_interrupt(void)
+{
+    RING_IDX i, rp;
+    int more;
+
+    disk.interrupts++;
+    do {
+        rp = disk.ring.sring->rsp_prod;
+        rmb();
+        if (RING_RESPONSE_PROD_OVERFLOW(&disk.ring, rp)) {
+            disk_wrong("%u answers, of %u requests", rp - disk.ring.rsp_cons,
+                       disk.flying);
+            return;
+        }
+        for (i = disk.ring.rsp_cons; i != rp; i++) {
+            blkif_response_t rsp = *RING_GET_RESPONSE(&disk.ring, i);
+            struct disk_request *r = &disk.request[rsp.id % DISK_REQUESTS];
+
+            if (rsp.id >= disk.size || r->operation != rsp.operation ||
+                rsp.status != BLKIF_RSP_OKAY) {
+                disk_wrong("answer %d to operation %u as request %" PRIu64,
+                           rsp.status, rsp.operation, (uint64_t)rsp.id);
+                continue;
+            }
+            if (r->operation == BLKIF_OP_READ) {
+                disk_content(rsp.id, true);
+            }
+            disk_mark(r, 0);
+            r->operation = 0xff;
+            disk.flying--;
+        }
+        disk.ring.rsp_cons = i;
+        more = 0;
+        if (i != disk.ring.req_prod_pvt) {
+            RING_FINAL_CHECK_FOR_RESPONSES(&disk.ring, more);
+        } else {
+            disk.ring.sring->rsp_event = i + 1;
+        }
+    } while (more);
+}
+
+/* The ring, empty, for a back end that has yet to connect. */
+static void cmd_disk(uint32_t channel, uint32_t ring, uint32_t order,
+                     uint32_t data, uint64_t sectors, uint64_t seed)
+{
+    blkif_sring_t *sring = map_frame(ring, 1 << order);
+    struct disk before = disk;
+
+    memset(&disk, 0, sizeof(disk));
+    if (!sring || order > 4 || channel >= shared->nr_channels) {
+        printf("err no such ring or channel\n");
+        return;
+    }
+    SHARED_RING_INIT(sring);
+    FRONT_RING_INIT(&disk.ring, sring, SI_PAGE << order);
+    disk.size = RING_SIZE(&disk.ring);
+    disk.at = map_frame(data, disk.size * DISK_PAGES);
+    if (!disk.at) {
+        printf("err no memory for %u requests\n", disk.size);
+        return;
+    }
+    disk.channel = channel;
+    disk.data = data;
+    disk.sectors = sectors;
+    disk.x = seed * 2 + 1;
+    /* What was written once is there the next time too. */
+    disk.writes = before.writes;
+    disk.write = before.write ? before.write
+                              : calloc(sectors, sizeof(*disk.write));
+    disk.busy = calloc(sectors, 1);
+    for (int i = 0; i < DISK_REQUESTS; i++) {
+        disk.request[i].operation = 0xff;
+    }
+    printf("ok\n");
+}
+
+/* The part of the disk that a request may have, read in the end. */
+static bool disk_draw_last(uint64_t *at)
+{
+    uint64_t left = (disk.sectors - *at) * DISK_SECTOR / SI_PAGE;
+    uint32_t pages = left < DISK_PAGES ? left : DISK_PAGES;
+
+    if (pages) {
+        disk_ask(BLKIF_OP_READ, *at, pages);
+        *at += pages * (SI_PAGE / DISK_SECTOR);
+    }
+    return pages;
+}
+
+/*
+ * Works on the disk, now with many requests and now with few, until the byte
+ * at @stop is set or, if it is none, @most were made; then, when no request
+ * is left, all of it is read.
+ */
+static void cmd_disk_work(uint64_t most, uint64_t stop)
+{
+    volatile uint8_t *end = stop ? map_frame(stop / SI_PAGE, 1) : NULL;
+    struct si_channel *ch = &shared->channel[disk.channel];
+    uint32_t seen = atomic_load(&ch->to_guest);
+    uint64_t begin = disk.ring.req_prod_pvt, at = 0;
+    bool last = false;
+
+    while (!disk.wrong[0] && !(last && at == disk.sectors && !disk.flying)) {
+        RING_IDX before = disk.ring.req_prod_pvt;
+
+        enter();
+        if (!last && (end ? end[stop % SI_PAGE] :
+                      disk.ring.req_prod_pvt - begin >= most)) {
+            last = !disk.flying;
+        } else {
+            disk.limit = 1 + draw(&disk.x) % disk.size;
+            while (disk.flying < disk.limit && !RING_FULL(&disk.ring) &&
+                   (last ? disk_draw_last(&at) : draw(&disk.x) % 16)) {
+                if (!last) {
+                    disk_draw();
+                }
+            }
+        }
+        if (disk.ring.req_prod_pvt != before) {
+            disk_push();
+        }
+        leave();
+        if (disk.flying &&
+            !si_futex_wait(&ch->to_guest, seen, si_now() + DISK_DEADLINE)) {
+            const blkif_sring_t *r = disk.ring.sring;
+
+            disk_wrong("%u requests are not answered; req_prod %u req_event "
+                       "%u rsp_prod %u rsp_event %u rsp_cons %u, channel %x",
+                       disk.flying, r->req_prod, r->req_event, r->rsp_prod,
+                       r->rsp_event, disk.ring.rsp_cons, ch->state);
+        }
+        /* What comes after this look is told by another event. */
+        seen = atomic_load(&ch->to_guest);
+        enter();
+        disk_interrupt();
+        leave();
+        /* Others want the processor too. */
+        if (draw(&disk.x) % 4 == 0) {
+            sleep_until(si_now() + MS);
+        }
+    }
+    if (disk.wrong[0]) {
+        printf("err %s\n", disk.wrong);
+        return;
+    }
+    printf("ok {\"writes\": %" PRIu64 ", \"reads\": %" PRIu64 ", "
+           "\"flushes\": %" PRIu64 ", \"interrupts\": %" PRIu64 ", "
+           "\"index\": %u, \"answered\": %u}\n", disk.writes, disk.reads,
+           disk.flushes, disk.interrupts, disk.ring.req_prod_pvt,
+           disk.ring.sring->rsp_prod);
+}
+
 static void cmd_poke(uint64_t addr, const char *hex)
 {
     uint64_t len = strlen(hex) / 2;
@@ -1417,6 +1735,10 @@ static void obey(char *line)
     } else if (IS("ring-notify", 0)) {
         raise_channel(0);
         printf("ok\n");
+    } else if (IS("disk", 6)) { /* channel ring order data sectors seed */
+        cmd_disk(n[1], n[2], n[3], n[4], n[5], n[6]);
+    } else if (IS("disk-work", 2)) {            /* requests stop */
+        cmd_disk_work(n[1], n[2]);
     } else if (IS("notify", 1)) {               /* channel */
         if (n[1] < shared->nr_channels) {
             raise_channel(n[1]);
@@ -1464,6 +1786,8 @@ static void obey(char *line)
                "ok\n" : "err nothing happened\n");
     } else if (IS("paused", 1)) {               /* how many times */
         atomic_store(&shared->paused, n[1]);
+        syscall(SYS_futex, &shared->paused, FUTEX_WAKE, INT32_MAX, NULL, NULL,
+                0);
         printf("ok\n");
     } else if (IS("stat", 0)) {
         cmd_stat();

@@ -42,6 +42,7 @@ DATA = ('/usr/share/seabios', '/usr/share/qemu', '/usr/lib/ipxe/qemu')
 XENSTORED = (sorted(glob.glob('/usr/lib/xen-*/bin/xenstored')) or
              ['/usr/lib/xen-4.17/bin/xenstored'])[-1]
 TIMEOUT = 10.0
+SI_FIRST_PORT = 11      # shared.h, SI_REMOTE_PORT
 
 
 class Failure(Exception):
