@@ -139,7 +139,9 @@ void dmargs_drop_start(GPtrArray *args)
             ((is_option(args, i, "chardev") &&
               has_id(args->pdata[i + 1], "id", DMARGS_OWN_ID)) ||
              (is_option(args, i, "mon") &&
-              has_id(args->pdata[i + 1], "chardev", DMARGS_OWN_ID)))) {
+              has_id(args->pdata[i + 1], "chardev", DMARGS_OWN_ID)) ||
+             (is_option(args, i, "device") &&
+              g_str_has_prefix(args->pdata[i + 1], DMARGS_DISKS ",")))) {
             n = 2;
         }
         if (n) {
@@ -159,6 +161,12 @@ void dmargs_add_own(GPtrArray *args, int fd)
     g_ptr_array_add(args, g_strdup("-mon"));
     g_ptr_array_add(args, g_strdup("chardev=" DMARGS_OWN_ID
                                    ",mode=control"));
+}
+
+void dmargs_add_disks(GPtrArray *args, const char *disks)
+{
+    g_ptr_array_add(args, g_strdup("-device"));
+    g_ptr_array_add(args, g_strconcat(DMARGS_DISKS ",disks=", disks, NULL));
 }
 
 void dmargs_add_fd(GPtrArray *args, int fd, int set, const char *opaque)

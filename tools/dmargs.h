@@ -11,12 +11,15 @@
 /* The id of the QMP monitor that is ours; see dmargs_add_own(). */
 #define DMARGS_OWN_ID "pulsar-replace"
 
+/* Pulsar's device that takes PV disks over; see dmargs_add_disks(). */
+#define DMARGS_DISKS "pulsar-pv-rings"
+
 /**
  * dmargs_drop_start: take out what only said how to begin
  * @args: char *, without the program
  *
  * -S, -incoming, -loadvm, -daemonize, -add-fd (descriptors are given anew)
- * and what dmargs_add_own() added.
+ * and what dmargs_add_own() and dmargs_add_disks() added.
  */
 void dmargs_drop_start(GPtrArray *args);
 
@@ -25,6 +28,14 @@ void dmargs_drop_start(GPtrArray *args);
  * @fd: that it will have under this number
  */
 void dmargs_add_own(GPtrArray *args, int fd);
+
+/**
+ * dmargs_add_disks: let it go on with PV disks that are connected
+ * @disks: their numbers, "768:51712"
+ *
+ * A QEMU that would begin anew with them does not start.
+ */
+void dmargs_add_disks(GPtrArray *args, const char *disks);
 
 /** dmargs_add_fd: hand a descriptor into a set; @opaque may be NULL. */
 void dmargs_add_fd(GPtrArray *args, int fd, int set, const char *opaque);

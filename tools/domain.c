@@ -31,10 +31,12 @@
 #define REST_NS      (5 * 1000000000ULL)
 
 /*
- * What is in the ring of a paused domain is read soon: stock looks into it
- * every 100 ms when it has no event. Between two looks of ours:
+ * What is in the rings of a paused domain is read soon: stock looks into the
+ * buffered one every 100 ms when it has no event. Not so what the guest was
+ * about to tell of, so it is let run on after a time, which doubles: a slow
+ * disk may need longer. Between two looks of ours:
  */
-#define RING_NS      (1000 * 1000000ULL)
+#define RINGS_NS     (250 * 1000000ULL)
 #define LOOK_NS      (200 * 1000ULL)
 
 struct Domain {
@@ -46,6 +48,8 @@ struct Domain {
     const volatile struct buffered_iopage *ring;
     const volatile struct shared_iopage *requests;
     guint vcpus;
+    DomainRest *rest;       /* or NULL */
+    void *opaque;
 };
 
 Domain *domain_open(int domid, GError **errp)
@@ -167,23 +171,29 @@ static gboolean asks(const Domain *d)
     return FALSE;
 }
 
-static gboolean ring_empty(const Domain *d)
+void domain_also_rests(Domain *d, DomainRest *rest, void *opaque)
 {
-    return d->ring->read_pointer == d->ring->write_pointer;
+    d->rest = rest;
+    d->opaque = opaque;
+}
+
+static gboolean rings_empty(const Domain *d)
+{
+    return d->ring->read_pointer == d->ring->write_pointer &&
+           (!d->rest || d->rest(d->opaque));
 }
 
 gboolean domain_at_rest(Domain *d)
 {
-    return !asks(d) && ring_empty(d);
+    return !asks(d) && rings_empty(d);
 }
 
 /* Nothing tells anybody but the reader's own program that it has read. */
-static void await_ring(const Domain *d)
+static void await_rings(const Domain *d, guint64 end)
 {
-    guint64 end = page_now() + RING_NS;
     struct timespec look = { .tv_nsec = LOOK_NS };
 
-    while (!ring_empty(d) && page_now() < end) {
+    while (!rings_empty(d) && page_now() < end) {
         nanosleep(&look, NULL);
     }
 }
@@ -191,6 +201,7 @@ static void await_ring(const Domain *d)
 gboolean domain_pause_at_rest(Domain *d, GError **errp)
 {
     guint64 end = page_now() + REST_NS;
+    guint64 patience = RINGS_NS / 2;
 
     do {
         if (xc_domain_pause(d->xc, d->domid)) {
@@ -198,7 +209,8 @@ gboolean domain_pause_at_rest(Domain *d, GError **errp)
                                   d->domid);
         }
         if (!asks(d)) {
-            await_ring(d);
+            patience *= 2;
+            await_rings(d, page_now() + patience);
         }
         if (domain_at_rest(d)) {
             return TRUE;

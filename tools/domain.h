@@ -36,13 +36,24 @@ gboolean domain_paused(Domain *d, gboolean *ret, GError **errp);
  */
 gboolean domain_find_server(Domain *d, GError **errp);
 
+/** DomainRest: has something else been done with as well? */
+typedef gboolean DomainRest(void *opaque);
+
+/**
+ * domain_also_rests: ask @rest too whether the domain is at rest
+ *
+ * Of a paused domain, several times. Of what it waits for there has to be an
+ * end without the guest, or it comes when the guest has run on.
+ */
+void domain_also_rests(Domain *d, DomainRest *rest, void *opaque);
+
 /**
  * domain_pause_at_rest: pause it while it waits for nothing
  *
  * On success no vCPU has a request on the ioreq page, not even an answered
- * one that it has yet to take, and the buffered ring is empty: the ioreq
- * server can go and nothing goes with it. A vCPU that waits for an answer is
- * let run on and caught again.
+ * one that it has yet to take, the buffered ring is empty, and so is what
+ * domain_also_rests() named: the ioreq server can go and nothing goes with it.
+ * A vCPU that waits for an answer is let run on and caught again.
  *
  * Returns: FALSE with an error and the domain running when there was no such
  * moment within some seconds.

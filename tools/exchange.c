@@ -65,6 +65,9 @@ typedef struct Exchange {
     pid_t keeper, next;
     guint64 keeper_start, next_start;
     int own_number;         /* of the socket that a next one gets */
+    Backends *backends;     /* of the old process, while it serves them */
+    char *disks;            /* that the next has to go on with */
+    gboolean no_way_back;   /* with those, for the old program */
     char *password;         /* of its VNC server, or NULL */
     char *hardware;         /* what is on its PCI buses */
     char *dir;              /* of what is written down */
@@ -76,6 +79,7 @@ typedef struct Exchange {
 static void exchange_free(Exchange *x)
 {
     domain_close(x->domain);
+    backends_close(x->backends);
     launch_free(x->launch);
     g_clear_pointer(&x->args, g_ptr_array_unref);
     qmp_close(x->qmp);
@@ -83,6 +87,7 @@ static void exchange_free(Exchange *x)
     g_free(x->program);
     g_free(x->password);
     g_free(x->hardware);
+    g_free(x->disks);
     g_free(x->dir);
     if (x->lock >= 0) {
         close(x->lock);
@@ -226,6 +231,8 @@ static gboolean write_step(Exchange *x, Step step, GError **errp)
     json_add_text(o, "program", x->program);
     json_add_text(o, "password", x->password);
     json_add_text(o, "hardware", x->hardware);
+    json_add_text(o, "disks", x->disks);
+    json_add_number(o, "no-way-back", x->no_way_back);
     json_object_object_add(o, "args", launch_strings(x->args));
     json_object_object_add(o, "launch", launch_to_json(x->launch));
     ok = cli_write_file(file, json_object_to_json_string_ext(
@@ -255,6 +262,8 @@ static gboolean read_journal(Exchange *x, const char *text, GError **errp)
     x->program = g_strdup(json_text(o, "program"));
     x->password = g_strdup(json_text(o, "password"));
     x->hardware = g_strdup(json_text(o, "hardware"));
+    x->disks = g_strdup(json_text(o, "disks"));
+    x->no_way_back = json_number(o, "no-way-back");
     if (json_object_object_get_ex(o, "args", &value)) {
         x->args = launch_string_list(value);
     }
@@ -264,7 +273,7 @@ static gboolean read_journal(Exchange *x, const char *text, GError **errp)
             errp);
     }
     json_object_put(o);
-    if (x->launch && x->args && x->program) {
+    if (x->launch && x->args && x->program && x->disks) {
         return TRUE;
     }
     if (errp && !*errp) {
@@ -732,6 +741,53 @@ static int program_fd(Exchange *x)
                                                "exe" : "new"));
 }
 
+/* ---- PV disks -------------------------------------------------------- */
+
+/* Does a program that is not running yet go on with them? */
+static gboolean program_takes_disks(const char *program)
+{
+    char *argv[] = { (char *)program, "-device", DMARGS_DISKS ",help", NULL };
+    g_autofree char *out = NULL;
+
+    return g_spawn_sync(NULL, argv, NULL, G_SPAWN_STDERR_TO_DEV_NULL, NULL,
+                        NULL, &out, NULL, NULL, NULL) &&
+           strstr(out, "disks=");
+}
+
+/* … or the one that runs, would it be started again? */
+static gboolean process_takes_disks(Qmp *qmp)
+{
+    json_object *args = json_object_new_object();
+
+    json_add_text(args, "typename", DMARGS_DISKS);
+    return qmp_execute(qmp, "device-list-properties", args, -1, NULL, NULL);
+}
+
+static gboolean take_disks(Exchange *x, GError **errp)
+{
+    g_autofree char *shown = text_shown(x->program);
+
+    x->disks = g_strdup(backends_disks(x->backends));
+    if (!*x->disks) {
+        return TRUE;
+    }
+    if (!program_takes_disks(x->program)) {
+        return fail(errp, "its device model serves the guest's PV disk %s "
+                    "(qdisk), and '%s' would begin anew with a disk that is "
+                    "in use; Pulsar can go on with it", x->disks, shown);
+    }
+    x->no_way_back = !process_takes_disks(x->qmp);
+    dmargs_add_disks(x->args, x->disks);
+    return TRUE;
+}
+
+static gboolean disks_at_rest(void *opaque)
+{
+    const Exchange *x = opaque;
+
+    return backends_at_rest(x->backends);
+}
+
 /* ---- the checks ------------------------------------------------------ */
 
 static gboolean find_process(Exchange *x, pid_t *ret, GError **errp)
@@ -818,7 +874,8 @@ static gboolean plan(Exchange *x, const ExchangeWish *wish, GError **errp)
         g_ptr_array_add(x->args, g_strdup(x->launch->args->pdata[i]));
     }
     dmargs_drop_start(x->args);
-    if (!backends_check(x->domid, errp) || !check_memory(pid, errp) ||
+    x->backends = backends_open(x->domid, errp);
+    if (!x->backends || !check_memory(pid, errp) ||
         !open_program(x, errp) || !domain_find_server(x->domain, errp) ||
         !domain_paused(x->domain, &x->was_paused, errp)) {
         return FALSE;
@@ -828,9 +885,11 @@ static gboolean plan(Exchange *x, const ExchangeWish *wish, GError **errp)
         !check_running(x->qmp, errp) || !check_migratable(x->qmp, errp) ||
         !take_devices(x, errp) || !take_media(x, errp) ||
         !take_vnc(x, errp) || !take_taps(x, errp) ||
-        !take_numbers(x, errp) || !take_fd_sets(x, errp)) {
+        !take_numbers(x, errp) || !take_fd_sets(x, errp) ||
+        !take_disks(x, errp)) {
         return FALSE;
     }
+    domain_also_rests(x->domain, disks_at_rest, x);
     x->hardware = ask_hardware(x->qmp, errp);
     x->own_number = launch_free_number(x->launch);
     dmargs_add_own(x->args, x->own_number);
@@ -1106,15 +1165,38 @@ static gboolean try_next(Exchange *x, GError **errp)
            domain_destroy_servers(x->domain, errp) &&
            prepare_xenstore(x, errp) && start_next(x, errp) &&
            load_state(x, errp) && check_hardware(x, errp) &&
-           set_password(x, errp) && write_step(x, STEP_LOADED, errp) &&
+           set_password(x, errp) &&
+           backends_await(x->domid, x->disks, x->next, errp) && write_step(x, STEP_LOADED, errp) &&
            hand_over(x, errp);
+}
+
+static gboolean fail_for_good(Exchange *x, const GError *first,
+                              const GError *second, GError **errp)
+{
+    g_autofree char *dir = text_shown(x->dir);
+    g_autofree char *rest = g_strdup_printf(
+        "the guest is paused, its state is kept in '%s', and 'pulsar replace' "
+        "tries again", dir);
+    const char *why = first ? first->message : "it was broken off";
+
+    x->report->result = EXCHANGE_LOST;
+    end_process(x->next, x->next_start, NULL);
+    x->back = FALSE;
+    write_step(x, STEP_STARTING, NULL);
+    if (x->no_way_back) {
+        return fail(errp, "the new device model could not take over (%s), "
+                    "nor at a second try (%s), and the old program cannot go "
+                    "on with PV disk %s; %s", why, second->message, x->disks,
+                    rest);
+    }
+    return fail(errp, "neither the new device model could take over (%s) nor "
+                "the old program (%s); %s", why, second->message, rest);
 }
 
 /* From the end of the old process on: forward, or else back. */
 static gboolean go_on(Exchange *x, GError **errp)
 {
     g_autoptr(GError) first = NULL, second = NULL;
-    g_autofree char *shown = NULL;
 
     if (!x->back) {
         if (try_next(x, &first)) {
@@ -1127,24 +1209,21 @@ static gboolean go_on(Exchange *x, GError **errp)
             return fail(errp, "the new device model has its state, but %s",
                         first->message);
         }
-        x->back = TRUE;
+        /* An old program that would begin anew with disks is none to go back
+         * to; what failed once may not fail again. */
+        x->back = !x->no_way_back;
     }
-    if (try_next(x, &second)) {
-        x->report->result = EXCHANGE_BACK;
-        return fail(errp, "the new device model could not take over (%s); "
-                    "the old program runs again",
-                    first ? first->message : "it was broken off");
+    if (!try_next(x, &second)) {
+        return fail_for_good(x, first, second, errp);
     }
-    shown = text_shown(x->dir);
-    x->report->result = EXCHANGE_LOST;
-    end_process(x->next, x->next_start, NULL);
-    x->back = FALSE;
-    write_step(x, STEP_STARTING, NULL);
-    return fail(errp, "neither the new device model could take over (%s) nor "
-                "the old program (%s); the guest is paused, its state is "
-                "kept in '%s', and 'pulsar replace' tries again",
-                first ? first->message : "it was broken off",
-                second->message, shown);
+    if (!x->back) {
+        x->report->result = EXCHANGE_DONE;
+        return TRUE;
+    }
+    x->report->result = EXCHANGE_BACK;
+    return fail(errp, "the new device model could not take over (%s); the "
+                "old program runs again",
+                first ? first->message : "it was broken off");
 }
 
 /* ---- all of it ------------------------------------------------------- */
@@ -1154,11 +1233,12 @@ static gboolean do_it(Exchange *x, GError **errp)
     GError *err = NULL;
 
     if (start_keeper(x, STEP_PAUSING, &err) && pause_guest(x, &err) &&
-        save_state(x, &err) &&
+        backends_check(x->backends, &err) && save_state(x, &err) &&
         (domain_at_rest(x->domain) ||
          fail(&err, "a request came while it was stopped")) &&
         write_step(x, STEP_ENDING, &err) &&
         end_process(x->launch->pid, x->launch->start, &err)) {
+        g_clear_pointer(&x->backends, backends_close);
         return go_on(x, errp);
     }
     g_propagate_error(errp, err);

@@ -5,7 +5,7 @@
 PKG_CONFIG := $(or $(PKG_CONFIG),pkg-config)
 TOOL_SOURCES += monitor/ledger.c monitor/thread-switches.c xen/options.c
 TOOL_PACKAGES += glib-2.0 ncursesw json-c xenstore zlib \
-    xencontrol xendevicemodel xenforeignmemory
+    xencontrol xendevicemodel xenforeignmemory xengnttab
 
 $(B)/tool/%.o: TOOL_CFLAGS += -Wno-missing-field-initializers \
     -Wno-unused-parameter \

@@ -4,8 +4,11 @@
  * wakes of it; only `pulsar replace` writes.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <xenstore.h>
 
@@ -114,25 +117,90 @@ pid_t xen_device_model(int domid)
     return pid;
 }
 
-char **xen_directory(const char *path)
-{
-    unsigned n = 0, i;
-    char **found = connection() ?
-                   xs_directory(connection(), XBT_NULL, path, &n) : NULL;
-    char **ret = g_new0(char *, n + 1);
-
-    for (i = 0; found && i < n; i++) {
-        ret[i] = g_strdup(found[i]);
-    }
-    free(found);
-    return ret;
-}
-
 static gboolean fail(GError **errp, const char *what, const char *path)
 {
     g_set_error(errp, CLI_ERROR, CLI_SYSTEM, "xenstore %s cannot be %s: %s",
                 path, what, g_strerror(errno));
     return FALSE;
+}
+
+gboolean xen_lookup(const char *path, char **ret, GError **errp)
+{
+    unsigned len;
+    char *value = connection() ? xs_read(connection(), XBT_NULL, path, &len)
+                               : NULL;
+
+    *ret = value ? g_strndup(value, len) : NULL;
+    free(value);
+    return *ret || (connection() && errno == ENOENT) ||
+           fail(errp, "read", path);
+}
+
+gboolean xen_list(const char *path, char ***ret, GError **errp)
+{
+    unsigned n = 0, i;
+    char **found = connection() ?
+                   xs_directory(connection(), XBT_NULL, path, &n) : NULL;
+
+    if (!found && (!connection() || errno != ENOENT)) {
+        return fail(errp, "read", path);
+    }
+    *ret = g_new0(char *, n + 1);
+    for (i = 0; i < n; i++) {
+        (*ret)[i] = g_strdup(found[i]);
+    }
+    free(found);
+    return TRUE;
+}
+
+char **xen_directory(const char *path)
+{
+    char **ret;
+
+    return xen_list(path, &ret, NULL) ? ret : g_new0(char *, 1);
+}
+
+/* Takes what watches have told, until there is nothing. */
+static void drain_watches(void)
+{
+    char **event;
+
+    while ((event = xs_check_watch(connection()))) {
+        free(event);
+    }
+}
+
+gboolean xen_await(const char *path, const char *value, pid_t pid, int ms)
+{
+    gint64 now, end = g_get_monotonic_time() + ms * G_TIME_SPAN_MILLISECOND;
+    struct pollfd fds[2] = { { .events = POLLIN }, { .events = POLLIN } };
+    gboolean has = FALSE;
+
+    if (!connection() || !xs_watch(connection(), path, path)) {
+        return FALSE;
+    }
+    fds[0].fd = xs_fileno(connection());
+    fds[1].fd = syscall(SYS_pidfd_open, pid, 0);
+    for (;;) {
+        g_autofree char *have = NULL;
+
+        drain_watches();
+        if (!xen_lookup(path, &have, NULL)) {
+            break;
+        }
+        has = !g_strcmp0(have, value);
+        now = g_get_monotonic_time();
+        if (has || fds[1].revents || fds[1].fd < 0 || now >= end ||
+            poll(fds, G_N_ELEMENTS(fds),
+                 (end - now) / G_TIME_SPAN_MILLISECOND + 1) < 0) {
+            break;
+        }
+    }
+    if (fds[1].fd >= 0) {
+        close(fds[1].fd);
+    }
+    xs_unwatch(connection(), path, path);
+    return has;
 }
 
 gboolean xen_write(const char *path, const char *value, GError **errp)

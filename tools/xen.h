@@ -51,6 +51,28 @@ pid_t xen_device_model(int domid);
 char **xen_directory(const char *path);
 
 /**
+ * xen_lookup: a node, where it matters whether it is there
+ * @ret: its value, to be freed; NULL when there is no such node
+ *
+ * Returns: FALSE with an error when xenstored does not say.
+ */
+gboolean xen_lookup(const char *path, char **ret, GError **errp);
+
+/** xen_list: xen_directory(), and FALSE with an error when it is not said. */
+gboolean xen_list(const char *path, char ***ret, GError **errp);
+
+/**
+ * xen_await: wait until a node has a value
+ * @value: the one that is waited for
+ * @pid: the process that is to write it
+ * @ms: how long at most, in milliseconds
+ *
+ * Returns: FALSE when it has not by then, or the process ended, or xenstored
+ * does not answer.
+ */
+gboolean xen_await(const char *path, const char *value, pid_t pid, int ms);
+
+/**
  * xen_write: give a node that is there, or a new one, a value
  *
  * Returns: FALSE with an error when xenstored does not do it. One that was

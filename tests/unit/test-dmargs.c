@@ -59,6 +59,9 @@ static void own_words_go_as_they_came(void **state)
     dmargs_add_own(args, 20);
     assert_string_equal(args->pdata[args->len - 3],
                         "socket,id=pulsar-replace,fd=20");
+    dmargs_add_disks(args, "768:51712");
+    assert_string_equal(args->pdata[args->len - 1],
+                        "pulsar-pv-rings,disks=768:51712");
     dmargs_drop_start(args);
     assert_words(args, "-xen-domid 7 -mon chardev=libxl-cmd");
 }

@@ -13,7 +13,9 @@ import threading
 import time
 
 from harness import case, check, equal, OK, SANITISED, Skip, SYSTEM
-from cases.real import standin
+from cases.real import load, standin, STANDIN
+
+PvDisk = load('pvdisk', os.path.join(STANDIN, 'pvdisk.py')).PvDisk
 
 LIBXEN = os.path.join(standin.HELPERS, 'libxen.so')
 SCRATCH = 0x3ff         # a byte that the serial port keeps
@@ -37,7 +39,7 @@ class Place:
         os.makedirs(os.path.join(host.dir, 'jail'), exist_ok=True)
         os.chmod(host.dir, 0o755)
         self.machine = standin.Machine(
-            world, binary, None, memory=32,
+            world, binary, None, memory=32, vcpus=more.pop('vcpus', 2),
             env={'PULSAR_RUNDIR': host.rundir})
         self.start(more)
         host.env['XENSTORED_PATH'] = world.xenstored.path
@@ -107,6 +109,48 @@ def place(host, binary=standin.QEMU, **more):
         world.close()
 
 
+@contextlib.contextmanager
+def disks_place(host, binary=standin.QEMU, orders=(0,), **more):
+    """With PV disks whose front ends are connected, and the disks."""
+    disks = []
+
+    def make(m):
+        disks.extend(PvDisk(m, i, order) for i, order in enumerate(orders))
+
+    with place(host, binary, before=make, vcpus=4, **more) as p:
+        try:
+            for disk in disks:
+                disk.connect()
+            yield p, disks
+        finally:
+            for disk in disks:
+                disk.close()
+
+
+STOP = 0x1000           # a byte that ends the work on the disks
+
+
+@contextlib.contextmanager
+def at_work(p, disks):
+    """Front ends work meanwhile; in the end all of each disk is compared.
+    Gives a dictionary that has their figures then."""
+    figures = {}
+    p.machine.guest.poke(STOP, b'\0')
+    for disk in disks:
+        disk.guest.send('disk-work', 0, STOP)
+    try:
+        yield figures
+    finally:
+        p.machine.guest.poke(STOP, b'\1')
+        p.machine.guest.run('paused', 0)        # where a case has failed
+        for disk in disks:
+            figures[disk.number] = standin.json.loads(disk.guest.finish())
+
+
+def copies(p):
+    return p.machine.guest.calls('xengnttab_grant_copy')
+
+
 @case(sanitised=True)
 def a_device_model_is_replaced_and_back(host):
     with place(host) as p:
@@ -161,9 +205,9 @@ def cuts(p):
 @case
 def killed_at_every_step_it_is_finished_or_taken_back(host):
     """By SIGKILL before each call of Xen's and xenstore's libraries, each
-    line to a device model, each fork, each entry in the journal."""
+    line to a device model, each fork, each entry in the journal; the guest has a PV disk."""
     outcomes = collections.Counter()
-    with place(host) as p:
+    with disks_place(host) as (p, (disk,)):
         for step in range(1, cuts(p) + 1):
             p.machine.guest.outb(SCRATCH, step & 0xff)
             child = host.start('replace', '--with', standin.QEMU,
@@ -180,6 +224,7 @@ def killed_at_every_step_it_is_finished_or_taken_back(host):
                   f'{processes(p)}')
             outcomes[result['result']] += 1
             at_rest(p, step & 0xff, about)
+            disk.work(20)
     print(f'# {step} steps: {dict(outcomes)}')
     check(step > 50 and len(outcomes) == 2, f'{step} steps, only {outcomes}')
 
@@ -188,7 +233,7 @@ def killed_at_every_step_it_is_finished_or_taken_back(host):
 def whatever_fails_the_guest_goes_on(host):
     """Each of the same calls fails once."""
     outcomes = collections.Counter()
-    with place(host) as p:
+    with disks_place(host) as (p, (disk,)):
         for step in range(1, cuts(p) + 1):
             p.machine.guest.outb(SCRATCH, step & 0xff)
             before = p.pid()
@@ -207,6 +252,7 @@ def whatever_fails_the_guest_goes_on(host):
             elif result['result'] in ('refused', 'kept'):
                 equal(p.pid(), before, about)
             at_rest(p, step & 0xff, about)
+            disk.work(20)
     print(f'# {step} steps: {dict(outcomes)}')
     check({'refused', 'kept', 'back', 'replaced'} <= set(outcomes), outcomes)
 
@@ -371,10 +417,24 @@ def what_cannot_be_handed_over_is_refused(host):
         back = f'/local/domain/0/backend/qdisk/{m.domid}/768'
         front = f'{home}/device/vbd/768'
         m.xenstore.write(back + '/frontend', front)
-        m.xenstore.write(front + '/state', '4')
-        refused(p, 'PV disk')
+        for there, here in ('4', '2'), ('3', '4'), ('5', '4'), ('2', '1'):
+            m.xenstore.write(front + '/state', there)
+            m.xenstore.write(back + '/state', here)
+            refused(p, 'PV disk 768 (qdisk), which is just being connected')
+        for end in front, back:
+            m.xenstore.write(end + '/state', '4')
+        refused(p, 'names no ring')
+        m.xenstore.write(front + '/ring-ref', '1000000')
+        refused(p, 'a ring that cannot be mapped')
         m.xenstore.write(front + '/state', '1')
         m.xenstore.write(back + '/state', '2')
+        for kind, what in ('console', 'PV console'), ('qnic', 'network card'):
+            other = f'/local/domain/0/backend/{kind}/{m.domid}/1'
+            m.xenstore.write(other + '/frontend', f'{home}/device/{kind}/1')
+            m.xenstore.write(f'{home}/device/{kind}/1/type', 'ioemu')
+            m.xenstore.write(f'{home}/device/{kind}/1/state', '4')
+            refused(p, what)
+            m.xenstore.remove(other)
         refused(p, 'does not say that it is a QEMU', binary='/bin/true')
         refused(p, 'cannot be opened', binary='/nowhere')
         other = m.qmp()
@@ -508,6 +568,137 @@ def a_connected_pv_keyboard_goes_on(host):
             equal((events[:6], events[40:46]),
                   (b'\x03\1\0\0\x1e\0', b'\x03\0\0\0\x1e\0'), 'keys')
             p.replace(standin.QEMU)
+
+
+@case
+def pv_disks_at_work_lose_no_request_and_get_none_twice(host):
+    """Each request with data is one copy from or to the guest, and each
+    start of a device model is one that moves nothing (QEMU's
+    setup_xen_backend_ops)."""
+    with disks_place(host, standin.STOCK, orders=(0, 2)) as (p, disks):
+        before, times = copies(p), 20
+        with at_work(p, disks) as figures:
+            for i in range(times):
+                result = p.replace(standin.QEMU, '--json').json()
+                equal(result['result'], 'replaced', result)
+                print(f'# stood still for {result["paused_ms"]} ms')
+        for disk in disks:
+            f = figures[disk.number]
+            print(f'# {disk.number}: {f}')
+            check(f['writes'] > 20 * times, f)
+            equal(f['index'], f['writes'] + f['reads'] + f['flushes'],
+                  'requests')
+            equal(f['answered'], f['index'], 'answers')
+        equal(copies(p) - before, times + sum(
+            f['writes'] + f['reads'] for f in figures.values()), 'copies')
+
+
+@case
+def a_program_that_would_begin_anew_gets_no_pv_disk(host):
+    with disks_place(host) as (p, (disk,)):
+        refused(p, 'would begin anew', binary=standin.STOCK)
+        disk.work(200)
+        disk.close_front()
+        p.replace(standin.STOCK)
+        disk.connect()
+        disk.work(200)
+        p.replace(standin.QEMU)
+        disk.work(200)
+
+
+@case
+def a_pv_disk_goes_back_to_the_old_program(host):
+    with disks_place(host) as (p, (disk,)):
+        disk.work(200)
+        p.machine.guest.run('fault', 'xendevicemodel_create_ioreq_server', 0,
+                            1, 5)
+        result = p.replace(standin.QEMU, '--json', code=SYSTEM).json()
+        equal(result['result'], 'back', result)
+        disk.work(200)
+        # The command looks at the ring twice, then the next one has it.
+        p.machine.guest.run('fault', 'xengnttab_map_domain_grant_refs', 2, 1,
+                            5)
+        result = p.replace(standin.QEMU, '--json', code=SYSTEM).json()
+        equal(result['result'], 'back', result)
+        check('does not go on with the guest\'s PV disk 51712' in
+              result['error'], result)
+        disk.work(200)
+        at_rest(p, p.machine.guest.inb(SCRATCH), 'taken back')
+
+
+@case
+def with_a_pv_disk_there_is_no_way_back_to_stock(host):
+    """It is tried once more, and then waits for the next run."""
+    with disks_place(host, standin.STOCK) as (p, (disk,)):
+        p.machine.guest.run('fault', 'xendevicemodel_create_ioreq_server', 0,
+                            1, 5)
+        result = p.replace(standin.QEMU, '--json').json()
+        equal(result['result'], 'replaced', result)
+        disk.work(200)
+    with disks_place(host, standin.STOCK) as (p, (disk,)):
+        p.machine.guest.run('fault', 'xendevicemodel_create_ioreq_server', 0,
+                            2, 5)
+        result = p.replace(standin.QEMU, '--json', code=SYSTEM).json()
+        equal(result['result'], 'lost', result)
+        check('the old program cannot go on with PV disk 51712; the guest is '
+              'paused' in result['error'], result)
+        result = p.replace(standin.QEMU, '--json').json()
+        equal(result['result'], 'finished', result)
+        disk.work(200)
+        equal(p.program(), os.path.realpath(standin.QEMU), 'program')
+
+
+@case
+def a_ring_that_is_never_at_rest_keeps_its_device_model(host):
+    """Its guest has written where only the back end writes."""
+    with disks_place(host) as (p, (disk,)):
+        before = p.pid()
+        answered = disk.frame * 4096 + 8        # xen/io/ring.h, rsp_prod
+        p.machine.guest.poke(answered, b'\xfb\xff\xff\xff')
+        result = p.replace(standin.QEMU, '--json', code=SYSTEM).json()
+        equal((result['result'], p.pid()), ('kept', before), result)
+        check('does not get done' in result['error'], result)
+        p.machine.guest.poke(answered, b'\0\0\0\0')
+        disk.work(200)
+        at_rest(p, p.machine.guest.inb(SCRATCH), 'kept')
+
+
+def make_image(m, path, size):
+    """An empty qcow2 image, by the device model itself."""
+    qmp = m.qmp()
+
+    def create(job, **options):
+        qmp.execute('blockdev-create', **{'job-id': job}, options=options)
+        while qmp.wait_event('JOB_STATUS_CHANGE')['data'] != {
+                'status': 'concluded', 'id': job}:
+            pass
+        job, = qmp.execute('query-jobs')
+        check('error' not in job, job)
+        qmp.execute('job-dismiss', id=job['id'])
+
+    create('file', driver='file', filename=path, size=0)
+    qmp.execute('blockdev-add', driver='file', filename=path,
+                **{'node-name': 'image'})
+    create('qcow2', driver='qcow2', file='image', size=size)
+    qmp.execute('blockdev-del', **{'node-name': 'image'})
+    qmp.close()
+    m.qmp_connection = None
+
+
+@case
+def a_qcow2_image_is_let_go_and_taken_up(host):
+    """What the old one knows of it is on the disk before the next opens it."""
+    with place(host, standin.STOCK, vcpus=4,
+               before=lambda m: setattr(m, 'vcpus', 1)) as p:
+        disk = PvDisk(p.machine, image='qcow2', made=make_image)
+        try:
+            disk.connect()
+            with at_work(p, [disk]) as figures:
+                for _ in range(5):
+                    p.replace(standin.QEMU)
+            check(figures[disk.number]['writes'] > 100, figures)
+        finally:
+            disk.close()
 
 
 CLONE_NEWNET = 0x40000000
