@@ -313,6 +313,19 @@ move() {
         grep "^$(dirname "$2")/"
 }
 
+# replace_dm NAME: let `pulsar replace` give a running domain Pulsar's device
+# model; the one that it had is gone then.
+replace_dm() {
+    local before
+    before=$(dm_pid "$1")
+    "$TOOL" replace --with "$PULSAR" "$1" 2>&1 || {
+        cat "/var/log/xen/qemu-dm-$1.log"
+        return 1
+    }
+    [ "$(dm_pid "$1")" != "$before" ] && [ ! -d "/proc/$before" ] &&
+        readlink "/proc/$(dm_pid "$1")/exe" | grep '^/opt/pulsar/'
+}
+
 # prompt NAME: wait until the Linux guest's shell answers. What is typed while
 # Linux sets up its UART again after a restore is lost, so it is asked again.
 prompt() {

@@ -20,17 +20,6 @@ END
     losetup /dev/loop0 "/disks/$1.img"
 }
 
-replace() {
-    local before
-    before=$(dm_pid "$1")
-    "$TOOL" replace --with "$PULSAR" "$1" 2>&1 || {
-        cat "/var/log/xen/qemu-dm-$1.log"
-        return 1
-    }
-    [ "$(dm_pid "$1")" != "$before" ] && [ ! -d "/proc/$before" ] &&
-        readlink "/proc/$(dm_pid "$1")/exe" | grep '^/opt/pulsar/'
-}
-
 elder_answers() {
     ttytalk "$(serial_tty elder)" send 'after' expect 'after' 20000 \
         send '!s' expect 'done' 20000 send '!b' expect 'done' 20000
@@ -43,7 +32,7 @@ elder_boots() {
 }
 
 elder_replaced() {
-    replace elder && elder_answers && elder_answers
+    replace_dm elder && elder_answers && elder_answers
 }
 
 settler_boots() {
@@ -59,7 +48,7 @@ settler_replaced() {
         ttytalk "$(serial_tty settler)" \
             send 'i=0; (while :; do i=$((i+1)); echo $i >/run/i; done) &\n' \
             expect 'guest#' 30000 &&
-        replace settler && prompt settler &&
+        replace_dm settler && prompt settler &&
         ttytalk "$(serial_tty settler)" \
             send 'a=$(cat /run/i); sleep 1; [ $(cat /run/i) != "$a" ] && echo goes on$((1))\n' \
             expect 'goes on1' 30000 \
@@ -73,7 +62,7 @@ toolstack_goes_on() {
         grep '^[0-9]*x[0-9]*' /tmp/frame &&
         truncate -s 64k /disks/cd.iso &&
         xl cd-insert elder hdc /disks/cd.iso &&
-        replace elder && monitor elder 'info block' | grep /disks/cd.iso &&
+        replace_dm elder && monitor elder 'info block' | grep /disks/cd.iso &&
         xl cd-eject elder hdc && elder_answers
 }
 
@@ -81,15 +70,6 @@ elder_destroyed() {
     local pid
     pid=$(dm_pid elder)
     end_all elder settler && [ ! -d "/proc/$pid" ]
-}
-
-# The guest's PV disk is in its device model.
-linux_refused() {
-    local before
-    before=$(dm_pid linux)
-    ! "$TOOL" replace --with "$PULSAR" linux >/tmp/refused 2>&1 &&
-        grep 'PV disk' /tmp/refused && [ "$(dm_pid linux)" = "$before" ] &&
-        prompt linux
 }
 
 check 'boot-sector guest under the 7.2 of Debian' elder_boots
@@ -100,5 +80,4 @@ check 'its device model is replaced while it works' settler_replaced
 check 'and again, while it works' settler_replaced
 check 'no wake after that' asleep 15 elder settler
 check 'the toolstack goes on with a replaced device model' toolstack_goes_on
-check 'a served PV disk is refused, with nothing touched' linux_refused
 check 'a replaced device model ends with its guest' elder_destroyed
