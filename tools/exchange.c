@@ -665,6 +665,9 @@ static const struct {
 } tried[] = {
     { "7.2", "10.0" },
     { "10.0", "10.0" },
+    { "10.0", "10.2" },
+    { "10.2", "10.2" },
+    { "10.2", "10.0" },
 };
 
 static gboolean check_versions(const char *from, const char *to,

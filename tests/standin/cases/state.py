@@ -2,8 +2,11 @@
 """A saved state goes from one build to the other and back."""
 
 import os
+import re
 
-from standin import QEMU, STOCK, Machine, expect, settle, xl_command
+from standin import (
+    OTHER, QEMU, STOCK, Machine, expect, require, settle, xenopsd_command,
+    xl_command)
 
 from . import group
 
@@ -52,9 +55,12 @@ def save(m):
     return path
 
 
-def journey(b, binaries, command, name):
+def journey(b, binaries, command, name, held=False):
+    """From each binary to the next; held: the toolstack says when to run."""
     with Machine(b.world, binaries[0], command()) as m, \
             b.report.case(name, machine=m):
+        if held:
+            m.qmp().execute('cont')
         prepare(m)
         expected = look(m)
         expect(expected['scratch'] == 0xc3 and expected['pixel'] == 0xa5,
@@ -62,6 +68,8 @@ def journey(b, binaries, command, name):
         for binary in binaries[1:]:
             path = save(m)
             m.restart(binary, command(incoming=path))
+            if held:
+                m.qmp().execute('cont')
             found = look(m)
             expect(found == expected, f'{found} instead of {expected}')
             expect(m.guest.figures('isolated', 4, 1000)['n'] == 4, '')
@@ -102,3 +110,89 @@ def cirrus_journey(b, command, name):
             nic = m.guest.find_pci(0x020000)
             expect(m.guest.config_read(nic, 0) == 0x813910ec,
                    'the NIC is gone')
+
+
+def properties(b, machine):
+    """What one of a binary's machines sets for devices, in its order."""
+    with b.machine(xl_command(vnc='none')) as m:
+        known = {found['name']: found for found in m.qmp().execute(
+            'query-machines', **{'compat-props': True})}
+    expect(machine in known, f'it knows no {machine}')
+    return [(row['qom-type'], row['property'], row['value'])
+            for row in known[machine]['compat-props']]
+
+
+@group(alone=False)
+def machine_properties(b):
+    """xapi's saved guests have what upstream's pc-i440fx-2.10 gave them."""
+    with open(os.path.join(os.path.dirname(os.path.dirname(__file__)), 'data',
+                           'pc-i440fx-2.10.tsv'), encoding='ascii') as file:
+        told = [tuple((line.rstrip('\n') + '\t').split('\t')[:3])
+                for line in file if not line.startswith('#')]
+    for machine, more, stock in (
+            ('pc-i440fx-2.10', [], 'either'),
+            ('pc-0.10', [('pci-device', 'romfile', '')], 'fails')):
+        with b.report.case(f'{machine} has the properties that upstream '
+                           f'gave to pc-i440fx-2.10', stock):
+            # A newer QEMU begins with what it has changed since.
+            found = properties(b, machine)
+            expect(found[-len(told + more):] == told + more,
+                   f'missing: {set(told + more) - set(found)}, '
+                   f'else in another order')
+
+
+def hardware(m):
+    """HMP's tree of devices: each one's path, and its properties."""
+    found, path = {}, []
+    for line in m.qmp().hmp('info qtree').splitlines():
+        indent, text = len(line) - len(line.lstrip()), line.strip()
+        if text.startswith(('bus: ', 'dev: ')):
+            path = [step for step in path if step[0] < indent]
+            path.append((indent, text))
+            key = ' / '.join(text for _, text in path)
+            # Several of a kind are told apart by what they are below, or not.
+            while key in found:
+                key += "'"
+            found[key] = {}
+        elif path:
+            name, sign, value = text.partition(' = ')
+            found[key][name if sign else text] = value
+    return found
+
+
+def on(machine):
+    """xenopsd's command line with one of its machines, like xl_command()."""
+    def command(incoming=None):
+        more = ('-incoming', f'file:{incoming}') if incoming else ()
+
+        def words(m):
+            return [re.sub('^pc-i440fx-2.10,', f'{machine},', word)
+                    for word in xenopsd_command(extra=more)(m)]
+        return words
+    return command
+
+
+@group(alone=False)
+def other_series(b):
+    """A guest goes to Pulsar on another series of QEMU, and back."""
+    if not OTHER or b.report.stock:
+        return
+    require(OTHER, 'PULSAR_OTHER names no program')
+    for name, command in (('xenfv', xl_command), ('pc-0.10', on('pc-0.10')),
+                          ('pc-i440fx-2.10', on('pc-i440fx-2.10'))):
+        trees = []
+        for binary in (OTHER, QEMU):
+            with Machine(b.world, binary, command()) as m:
+                trees.append(hardware(m))
+        with b.report.case(f'{name}: the same devices on both series'):
+            expect(trees[0].keys() == trees[1].keys(),
+                   f'not on both: {sorted(trees[0].keys() ^ trees[1].keys())}')
+        with b.report.case(f'{name}: their properties are the same'):
+            others = [f'{device}: {key} = {value}, not {trees[1][device][key]}'
+                      for device, here in trees[0].items()
+                      for key, value in here.items()
+                      if trees[1].get(device, {}).get(key, value) != value]
+            expect(not others, '\n'.join(others))
+        journey(b, [OTHER, QEMU, OTHER, QEMU], command,
+                f'{name}: from one series to the other and back',
+                held=command is not xl_command)
