@@ -927,6 +927,7 @@ def get(m):
 def viewers(m, *extended):
     """A VM of xenopsd and its viewers, who have a picture."""
     m.start(xenopsd('compat'), preexec=confine)
+    m.qmp().execute('cont')     # a paused one's clipboard rests, from 10.2 on
     found = [m.view(extended=e) for e in extended]
     for viewer in found:
         viewer.request(incremental=False)
