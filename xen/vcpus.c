@@ -68,6 +68,7 @@ static void forget_old_names(Object *obj)
 /* In the main thread: with the board, or by device_add. */
 static void start_vcpu(CPUState *cpu)
 {
+    pulsar_shared_map_hold();
     forget_old_names(OBJECT(cpu));
     qemu_thread_get_self(cpu->thread);
     cpu->thread_id = qemu_get_thread_id();
@@ -83,5 +84,6 @@ void pulsar_shared_vcpus_init(void)
 
         ops->create_vcpu_thread = start_vcpu;
         ops->kick_vcpu_thread = kick_vcpu;
+        ops->synchronize_post_init = pulsar_shared_map_draw;
     }
 }
