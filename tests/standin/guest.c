@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <xenctrl.h>
 #include <xen/hvm/ioreq.h>
@@ -598,6 +599,41 @@ static void cmd_time_reads(uint32_t vcpu, uint64_t port, uint64_t n,
             sleep_until(start + gap_us * 1000);
         }
     }
+    print_figures(ns, n);
+    free(ns);
+}
+
+/* What to hold a port read against: a byte to another process and back. */
+static void cmd_round_trips(uint64_t n)
+{
+    uint64_t *ns = calloc(n, sizeof(*ns));
+    int to[2], fro[2];
+    char byte = 0;
+    pid_t child;
+
+    if (pipe(to) < 0 || pipe(fro) < 0 || (child = fork()) < 0) {
+        die("no second process: %s", strerror(errno));
+    }
+    if (child == 0) {
+        close(to[1]);
+        while (read(to[0], &byte, 1) == 1 && write(fro[1], &byte, 1) == 1) {
+            /* until the other side is closed */
+        }
+        _exit(0);
+    }
+    close(to[0]);
+    close(fro[1]);
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t start = si_now();
+
+        if (write(to[1], &byte, 1) != 1 || read(fro[0], &byte, 1) != 1) {
+            die("the second process ended");
+        }
+        ns[i] = si_now() - start;
+    }
+    close(to[1]);
+    close(fro[0]);
+    waitpid(child, NULL, 0);
     print_figures(ns, n);
     free(ns);
 }
@@ -1762,6 +1798,8 @@ static void obey(char *line)
         cmd_replay(word[1]);
     } else if (IS("time-reads", 4)) {           /* vcpu port count gap_us */
         cmd_time_reads(n[1], n[2], n[3], n[4]);
+    } else if (IS("round-trips", 1)) {          /* count */
+        cmd_round_trips(n[1]);
     } else if (IS("poke", 2)) {                 /* addr hex */
         cmd_poke(n[1], word[2]);
     } else if (IS("fill", 3)) {                 /* addr length byte */

@@ -39,6 +39,7 @@ STOCK = _env_path('PULSAR_STOCK',
                   os.path.join(BUILD, 'stock', 'qemu-system-i386'))
 # Another Pulsar, made from another series of QEMU; none by default.
 OTHER = os.environ.get('PULSAR_OTHER') and _env_path('PULSAR_OTHER', '')
+TOOL = _env_path('PULSAR_TOOL', os.path.join(BUILD, 'pulsar'))
 HELPERS = os.path.join(BUILD, 'standin')
 DATA = ('/usr/share/seabios', '/usr/share/qemu', '/usr/lib/ipxe/qemu')
 XENSTORED = (sorted(glob.glob('/usr/lib/xen-*/bin/xenstored')) or
