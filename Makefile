@@ -22,12 +22,12 @@ PKG_CONFIG ?= pkg-config
 SUITES := scripts patches unit fuzz tool devices standin torture xenhost
 TESTS := check $(addprefix check-,$(SUITES))
 # What configures by itself in a fresh clone; two of the suites need nothing.
-FRESH := $(filter-out check-scripts check-patches,$(TESTS)) demo bench torture \
-    torture-tsan deb rpm
+FRESH := $(filter-out check-scripts check-patches,$(TESTS)) demo density bench \
+    torture torture-tsan deb rpm
 
 .PHONY: all stock tool install install-xapi dist clean distclean refresh quilt gdb help
 .PHONY: rebase-rehearsal
-.PHONY: $(TESTS) check-fresh check-deb check-xapi demo bench torture torture-tsan deb rpm FORCE
+.PHONY: $(TESTS) check-fresh check-deb check-xapi demo density bench torture torture-tsan deb rpm FORCE
 
 all: $(B)/qemu-system-i386 tool
 
@@ -179,9 +179,16 @@ check-tool: all
 	$(Q)build-aux/need-packages check tool
 	$(Q)tests/run tool
 
+# What was said on make's command line; the environment has such names too.
+said = $(if $(filter command%,$(origin $1)),$($1))
+
 demo: all
 	$(Q)build-aux/need-packages xenhost
-	$(Q)tests/xenhost/demo $(if $(filter command%,$(origin SECONDS)),$(SECONDS))
+	$(Q)tests/xenhost/demo $(call said,SECONDS)
+
+density: all stock
+	$(Q)build-aux/need-packages xenhost
+	$(Q)tests/xenhost/density $(call said,N)
 
 bench: all stock
 	$(Q)build-aux/need-packages check
@@ -321,6 +328,7 @@ help:
 #: At any time, also in a fresh clone (they configure by themselves):
 #:   make demo         idle wakes of stock and of Pulsar on real Xen
 #:                     (SECONDS=300: the five minutes; default 60)
+#:   make density      what a hundred idle guests cost on real Xen (N=500; 16 GB)
 #:   make check        all tests; check-SUITE runs one suite of scripts, patches,
 #:                     unit, fuzz, tool, devices, standin, torture, xenhost
 #:   make check-fresh  README's commands in a clean Debian made for it, as root

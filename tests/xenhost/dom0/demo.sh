@@ -112,7 +112,7 @@ begin windows-stock "$STOCK_DM" windows
 before windows-stock
 echo "step counting: $((rows * 30)) s in which nobody does anything"
 # shellcheck disable=SC2086
-wakes 30 "$rows" $names | while IFS=, read -r row _ pid tid _ some more; do
+wakes 30 "$rows" $names | while IFS=, read -r row _ pid tid _ some more _; do
     [ "$tid" = 0 ] || continue
     row=$((row + 1))
     name=$(sed -n "s/^$pid //p" /tmp/names)

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * wakecount: how often the threads of a process were switched to and fro.
+ * wakecount: how often the threads of a process were switched to and fro, and
+ * how long they ran.
  *
  *   wakecount [-i SECONDS] [-n ROWS] PID...
  *
- * Reads /proc/PID/task/TID/status of every thread at the start and the end of
- * each of ROWS windows of SECONDS (1 row of 30), which does not disturb the
- * process, and prints CSV: one line a thread that had any switch and one line
- * with tid 0 for all threads together. A thread that appeared in the window
- * counts from its birth. Exit: 0; 1 for wrong use or a PID that is not there;
- * 3 when a process ended before the last row.
+ * Reads status and schedstat in /proc/PID/task/TID of every thread at the start
+ * and the end of each of ROWS windows of SECONDS (1 row of 30), which does not
+ * disturb the process, and prints CSV: one line a thread that had any switch
+ * and one line with tid 0 for all threads together. A thread that appeared in
+ * the window counts from its birth. Exit: 0; 1 for wrong use or a PID that is
+ * not there; 3 when a process ended before the last row.
  */
 
 #include <dirent.h>
@@ -25,20 +26,35 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_PROCESSES 16
-#define MAX_THREADS 256
-
 struct thread {
     int tid;
     char name[32];
     uint64_t voluntary;
     uint64_t involuntary;
+    uint64_t cpu_ns;
 };
 
 struct sample {
     int count;
-    struct thread threads[MAX_THREADS];
+    int room;
+    struct thread *threads;
 };
+
+struct process {
+    int pid;
+    struct sample samples[2];   /* of this row and the last, in turn */
+};
+
+static void *resized(void *old, size_t count, size_t size)
+{
+    void *memory = reallocarray(old, count, size);
+
+    if (!memory) {
+        perror("wakecount");
+        exit(1);
+    }
+    return memory;
+}
 
 static bool read_thread(int pid, struct thread *thread)
 {
@@ -60,7 +76,15 @@ static bool read_thread(int pid, struct thread *thread)
                          &thread->involuntary) == 1;
     }
     fclose(f);
-    return fields == 3;
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", pid,
+             thread->tid);
+    f = fopen(path, "r");
+    if (!f) {
+        return false;
+    }
+    fields += fscanf(f, "%lu", &thread->cpu_ns) == 1;
+    fclose(f);
+    return fields == 4;
 }
 
 static bool read_process(int pid, struct sample *sample)
@@ -76,17 +100,17 @@ static bool read_process(int pid, struct sample *sample)
         return false;
     }
     while ((entry = readdir(dir))) {
-        struct thread *thread = &sample->threads[sample->count];
+        struct thread thread = { .tid = atoi(entry->d_name) };
 
-        thread->tid = atoi(entry->d_name);
-        if (thread->tid > 0 && read_thread(pid, thread)) {
-            if (++sample->count == MAX_THREADS) {
-                fprintf(stderr, "wakecount: process %d has more than the %d "
-                        "threads that can be counted\n", pid,
-                        MAX_THREADS - 1);
-                exit(1);
-            }
+        if (thread.tid <= 0 || !read_thread(pid, &thread)) {
+            continue;
         }
+        if (sample->count == sample->room) {
+            sample->room += 8;
+            sample->threads = resized(sample->threads, sample->room,
+                                      sizeof(thread));
+        }
+        sample->threads[sample->count++] = thread;
     }
     closedir(dir);
     return sample->count > 0;
@@ -105,8 +129,9 @@ static const struct thread *find(const struct sample *sample, int tid)
 static void print_line(int row, double seconds, int pid,
                        const struct thread *thread)
 {
-    printf("%d,%g,%d,%d,%s,%lu,%lu\n", row, seconds, pid, thread->tid,
-           thread->name, thread->voluntary, thread->involuntary);
+    printf("%d,%g,%d,%d,%s,%lu,%lu,%lu\n", row, seconds, pid, thread->tid,
+           thread->name, thread->voluntary, thread->involuntary,
+           thread->cpu_ns);
 }
 
 static void print_row(int row, double seconds, int pid,
@@ -121,9 +146,11 @@ static void print_row(int row, double seconds, int pid,
         if (old) {
             delta.voluntary -= old->voluntary;
             delta.involuntary -= old->involuntary;
+            delta.cpu_ns -= old->cpu_ns;
         }
         all.voluntary += delta.voluntary;
         all.involuntary += delta.involuntary;
+        all.cpu_ns += delta.cpu_ns;
         if (delta.voluntary || delta.involuntary) {
             print_line(row, seconds, pid, &delta);
         }
@@ -155,9 +182,8 @@ static void usage(void)
 
 int main(int argc, char **argv)
 {
-    static struct sample samples[MAX_PROCESSES][2];
-    struct pollfd fds[MAX_PROCESSES + 1] = { 0 };
-    int pids[MAX_PROCESSES];
+    struct process *processes;
+    struct pollfd *fds;
     double seconds = 30;
     int rows = 1;
     int n;
@@ -173,26 +199,30 @@ int main(int argc, char **argv)
         }
     }
     n = argc - optind;
-    if (n < 1 || n > MAX_PROCESSES || !(seconds >= 0.001) || rows < 1) {
+    if (n < 1 || !(seconds >= 0.001) || rows < 1) {
         usage();
     }
+    processes = resized(NULL, n, sizeof(*processes));
+    fds = resized(NULL, n + 1, sizeof(*fds));
     for (int i = 0; i < n; i++) {
-        pids[i] = atoi(argv[optind + i]);
-        fds[i].fd = syscall(SYS_pidfd_open, pids[i], 0);
+        int pid = atoi(argv[optind + i]);
+
+        processes[i] = (struct process) { .pid = pid };
+        fds[i].fd = syscall(SYS_pidfd_open, pid, 0);
         fds[i].events = POLLIN;
-        if (pids[i] < 1 || fds[i].fd < 0) {
+        if (pid < 1 || fds[i].fd < 0) {
             fprintf(stderr, "wakecount: there is no process '%s'\n",
                     argv[optind + i]);
             return 1;
         }
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    printf("row,seconds,pid,tid,name,voluntary,involuntary\n");
+    printf("row,seconds,pid,tid,name,voluntary,involuntary,cpu_ns\n");
 
     fds[n].fd = open_timer(seconds);
     fds[n].events = POLLIN;
     for (int i = 0; i < n; i++) {
-        read_process(pids[i], &samples[i][0]);
+        read_process(processes[i].pid, &processes[i].samples[0]);
     }
     for (int row = 0; row < rows; row++) {
         uint64_t ticks;
@@ -202,13 +232,16 @@ int main(int argc, char **argv)
         }
         for (int i = 0; i < n; i++) {
             if (fds[i].revents) {
-                fprintf(stderr, "wakecount: process %d ended\n", pids[i]);
+                fprintf(stderr, "wakecount: process %d ended\n",
+                        processes[i].pid);
                 return 3;
             }
         }
         for (int i = 0; i < n; i++) {
-            if (!read_process(pids[i], &samples[i][(row + 1) % 2])) {
-                fprintf(stderr, "wakecount: process %d ended\n", pids[i]);
+            if (!read_process(processes[i].pid,
+                              &processes[i].samples[(row + 1) % 2])) {
+                fprintf(stderr, "wakecount: process %d ended\n",
+                        processes[i].pid);
                 return 3;
             }
         }
@@ -219,8 +252,9 @@ int main(int argc, char **argv)
             return 1;
         }
         for (int i = 0; i < n; i++) {
-            print_row(row, seconds, pids[i], &samples[i][row % 2],
-                      &samples[i][(row + 1) % 2]);
+            print_row(row, seconds, processes[i].pid,
+                      &processes[i].samples[row % 2],
+                      &processes[i].samples[(row + 1) % 2]);
         }
     }
     return 0;

@@ -304,6 +304,42 @@ save_restore() {
     rm /disks/saved
 }
 
+# crowd_model DM: boot a boot-sector guest and save it, for crowd_member.
+crowd_model() {
+    write_config crowd "$1" bootsector 'memory = 16' 'vncunused = 0' \
+        'vncdisplay = 0'
+    create crowd && await_serial crowd ready 120000 || return 1
+    xl save crowd /disks/crowd >/tmp/save.log 2>&1 || {
+        cat /tmp/save.log
+        return 1
+    }
+}
+
+# crowd_member NUMBER DM: one more guest, crowdNUMBER, that goes on where the
+# saved one was. Its VNC display has that number: libxl looks for a free one
+# among a hundred only. No xl waits for the guest's end.
+crowd_member() {
+    local name=crowd$1
+    cp /disks/crowd.img "/disks/$name.img"
+    sed -e "s/crowd/$name/" -e "s/^vncdisplay = .*/vncdisplay = $1/" \
+        -e "s|^device_model_override = .*|device_model_override = \"$2\"|" \
+        /etc/xen/crowd.cfg >"/etc/xen/$name.cfg"
+    xl restore -e "/etc/xen/$name.cfg" /disks/crowd >/tmp/restore.log 2>&1 || {
+        cat /tmp/restore.log "/var/log/xen/qemu-dm-$name.log"
+        return 1
+    }
+}
+
+# crowd_pids FIRST LAST: the device models of crowdFIRST to crowdLAST.
+crowd_pids() {
+    xenstore-list /local/domain | grep -v '^0$' | sed -e 's|^|/local/domain/|' \
+        -e 's|.*|&/name\n&/image/device-model-pid|' | xargs xenstore-read |
+        awk -v first="$1" -v last="$2" '
+            NR % 2 { guest = $1; next }
+            sub(/^crowd/, "", guest) && guest + 0 >= first + 0 &&
+                guest + 0 <= last + 0'
+}
+
 # move NAME DM: save the domain and restore it under the device model DM.
 move() {
     local pid

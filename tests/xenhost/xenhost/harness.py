@@ -22,7 +22,7 @@ console, channel = ports
 FOREVER = 'time.sleep(600)\n'
 
 
-def _play(part, timeout=1, **limits):
+def _play(part, timeout=1, memory=(100, 50), **limits):
     """What host.run says of an emulator that plays part, and its output."""
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         script = os.path.join(folder, 'actor.py')
@@ -39,7 +39,7 @@ def _play(part, timeout=1, **limits):
                 setattr(host, name, value)
             code = host.run(script, timeout=timeout,
                             out=os.path.join(folder, 'out'),
-                            output=lines.append)
+                            output=lines.append, memory=memory)
             return code, lines
         except Trouble as e:
             return str(e), lines
@@ -105,6 +105,17 @@ channel.send(b'\1ready\n\1exit 4\n')
     return said == (4, []), str(said)
 
 
+def memory_is_as_asked():
+    """The host's and dom0's."""
+    said = _play(r"""
+channel.send(b'\1ready\n')
+words = dict(zip(sys.argv, sys.argv[1:]))
+dom0 = re.search('dom0_mem=.*', words['-append'])[0]
+channel.send(f"{words['-m']} {dom0}\n\1exit 0\n".encode())
+""" + FOREVER, memory=(3000, 700))
+    return said == (0, ['3000 dom0_mem=700M,max:700M']), str(said)
+
+
 def host_that_goes_down_is_told():
     """The emulator ends under the script."""
     said, _ = _play(r"channel.send(b'\1ready\n'); sys.exit('out of luck')")
@@ -166,6 +177,7 @@ TESTS = {
         frozen_script_is_told,
     'harness: a host that lost its timer is nudged': frozen_script_is_nudged,
     'harness: so is one that lost it while it boots': frozen_boot_is_nudged,
+    'harness: the memory is what was asked for': memory_is_as_asked,
     'harness: a host that goes down is told': host_that_goes_down_is_told,
     'harness: an emulator that cannot start is told':
         emulator_that_ends_is_told,

@@ -94,7 +94,7 @@ class Machine:
     The folder holds xen, vmlinux, initrd and disk, and gets emulator.log.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, memory, dom0_memory):
         self._folder = folder
         self.console, console = socket.socketpair()
         self.channel, channel = socket.socketpair()
@@ -103,7 +103,7 @@ class Machine:
             'setpriv', '--pdeathsig', 'KILL', *emulator.command(),
             '-machine', 'pc', '-accel', 'tcg',
             '-cpu', 'qemu64,+svm,+npt,+rdrand', '-smp', '1',
-            '-m', str(MEMORY), '-display', 'none', '-nodefaults',
+            '-m', str(memory), '-display', 'none', '-nodefaults',
             '-no-user-config', '-nic', 'none', '-no-reboot']
         for name, port in ('console', console), ('channel', channel):
             command += ['-chardev', f'socket,id={name},fd={port.fileno()}',
@@ -114,7 +114,7 @@ class Machine:
             '-kernel', 'xen',
             '-append', 'console=com1 com1=115200,8n1 loglvl=all '
                        'guest_loglvl=all bootscrub=0 '
-                       f'dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M',
+                       f'dom0_mem={dom0_memory}M,max:{dom0_memory}M',
             '-initrd', f'vmlinux {DOM0_KERNEL},initrd']
         with open(os.path.join(folder, 'emulator.log'), 'wb') as log:
             self._process = subprocess.Popen(
@@ -234,9 +234,9 @@ class _Run:
         return self.result
 
 
-def _attempt(folder, out, timeout, output):
+def _attempt(folder, memory, out, timeout, output):
     """One boot and one run; raises Frozen when the script never started."""
-    machine = Machine(folder)
+    machine = Machine(folder, *memory)
     try:
         with open(os.path.join(out, 'console.log'), 'wb') as log:
             return _Run(machine, log, timeout, output).follow()
@@ -269,13 +269,14 @@ def _print(line):
     print(line, flush=True)
 
 
-def run(script, archives=(), files=(), timeout=300, out=None, output=_print):
+def run(script, archives=(), files=(), timeout=300, out=None, output=_print,
+        memory=(MEMORY, DOM0_MEMORY)):
     """Boot, run the script in dom0, and return its exit code.
 
     archives are cpio files (programs.pack), files pairs of (source, path in
     dom0), out the folder that gets the script's files (its /out), dom0's
     logs (log/) and Xen's console (console.log), output what is called with
-    each line that the script prints.
+    each line that the script prints, memory the host's and dom0's in MiB.
     """
     out = os.path.abspath(out or os.path.join(WORK, 'out'))
     image.ensure()
@@ -295,7 +296,7 @@ def run(script, archives=(), files=(), timeout=300, out=None, output=_print):
         for attempt in range(1, BOOTS + 1):
             say('booting Xen in the emulator')
             try:
-                result = _attempt(folder, out, timeout, output)
+                result = _attempt(folder, memory, out, timeout, output)
                 break
             except Frozen as e:
                 say(f'boot {attempt} of {BOOTS} froze before the test began '
