@@ -6,8 +6,8 @@
  * of the time to start. Here it is drawn once, when the board is complete.
  */
 #include "qemu/osdep.h"
-#include "exec/memory.h"
 #include "hw/qdev-core.h"
+#include "qemu-compat.h"
 #include "shared.h"
 
 static bool held;

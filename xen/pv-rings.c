@@ -18,6 +18,7 @@
 #include "qemu/cutils.h"
 #include "system/runstate.h"
 #include "pulsar-hooks.h"
+#include "qemu-compat.h"
 
 #define TYPE_PULSAR_PV_RINGS "pulsar-pv-rings"
 OBJECT_DECLARE_SIMPLE_TYPE(PulsarPvRings, PULSAR_PV_RINGS)
@@ -73,7 +74,7 @@ static const Property pv_rings_properties[] = {
     DEFINE_PROP_STRING("disks", PulsarPvRings, disks),
 };
 
-static void pv_rings_class_init(ObjectClass *oc, void *data)
+static void pv_rings_class_init(ObjectClass *oc, PulsarClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(oc);
 
