@@ -10,6 +10,8 @@
 #   command NAME WORDS             how xl started NAME's device model
 #   wakes NAME ROW COUNT           context switches of all its threads
 #   ledger NAME ROW TIMER READ WRITE   Pulsar's own count, from its ledger
+#   replaced NAME TEXT             stock's device model was replaced by Pulsar
+#   after NAME COUNT               as wakes, of 30 s behind that
 #
 # Row 0 is all that happened before the window, then follow rows of 30 s. What
 # behaves like Windows under stock boots in row 1: it leaves no processor to the
@@ -123,3 +125,26 @@ wakes 30 "$rows" $names | while IFS=, read -r row _ pid tid _ some more _; do
     fi
 done
 booted
+
+# The guests that stock served go on under Pulsar.
+[ -n "$TOOL" ] || exit 0
+moved='linux-stock windows-stock'
+for name in $moved; do
+    echo "step replacing the device model of $name, which runs"
+    "$TOOL" replace --with "$PULSAR_DM" "$name" >/tmp/replaced 2>&1 || {
+        cat /tmp/replaced
+        exit 1
+    }
+    sed "s|^|replaced $name |" /tmp/replaced
+done
+# shellcheck disable=SC2086
+wakes "$settle" 1 $moved >/dev/null
+echo 'step counting: 30 s of these two'
+for name in $moved; do
+    echo "$(dm_pid "$name") $name"
+done >/tmp/names
+# shellcheck disable=SC2086
+wakes 30 1 $moved | while IFS=, read -r _ _ pid tid _ some more _; do
+    [ "$tid" = 0 ] || continue
+    echo "after $(sed -n "s/^$pid //p" /tmp/names) $((some + more))"
+done
