@@ -10,7 +10,7 @@ xapi_linux() {
     shift 3
     write_xapi "$name" "$vm" linux "$number" "$@" &&
         create "$name" &&
-        await_serial "$name" 'guest ready, its disk is xvda' 300000 &&
+        await_serial "$name" 'guest ready, its disk is xvda' 900000 &&
         xapi_events "$name" &&
         readlink "/proc/$(dm_pid "$name")/root" | grep /qemu-root-
 }

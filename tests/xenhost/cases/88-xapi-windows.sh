@@ -12,7 +12,7 @@ xapi_windows() {
     write_xapi "$name" "$vm" windows "$number" "$@" || return 1
     printf '%s\n' -pulsar "dvd=$dvd" >>"/etc/xen/$name.words"
     create "$name" && xapi_events "$name" &&
-        await_windows "$name" 'the clock is set' 300 || return 1
+        await_windows "$name" 'the clock is set' 600 || return 1
     windows_said "$(domid "$name")" | tee "/tmp/$name.said"
     grep -q "^$disk: 16 sectors read" "/tmp/$name.said" &&
         grep -q 'network cards are unplugged' "/tmp/$name.said"
