@@ -2,7 +2,7 @@
 # A Linux guest as a BIOS VM of a xapi host: its whole command line, no
 # privileges, and the back ends of disk and network in dom0's kernel, so that
 # nothing is left for the device model to do. It sleeps, and is shut down, in
-# 88-xapi-windows.sh. By UEFI: 89-xapi-uefi.sh
+# 88-xapi-windows.sh. By UEFI: long/89-xapi-uefi.sh
 
 # xapi_linux NAME VM NUMBER [LINE...]
 xapi_linux() {
