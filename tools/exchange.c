@@ -1169,8 +1169,8 @@ static gboolean try_next(Exchange *x, GError **errp)
            prepare_xenstore(x, errp) && start_next(x, errp) &&
            load_state(x, errp) && check_hardware(x, errp) &&
            set_password(x, errp) &&
-           backends_await(x->domid, x->disks, x->next, errp) && write_step(x, STEP_LOADED, errp) &&
-           hand_over(x, errp);
+           backends_await(x->domid, x->disks, x->next, errp) &&
+           write_step(x, STEP_LOADED, errp) && hand_over(x, errp);
 }
 
 static gboolean fail_for_good(Exchange *x, const GError *first,

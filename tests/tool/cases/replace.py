@@ -429,7 +429,8 @@ def what_cannot_be_handed_over_is_refused(host):
         refused(p, 'a ring that cannot be mapped')
         m.xenstore.write(front + '/state', '1')
         m.xenstore.write(back + '/state', '2')
-        for kind, what in ('console', 'PV console'), ('qnic', 'network card'):
+        for kind, what in (('console', 'PV console'), ('vfb', 'frame buffer'),
+                           ('qnic', 'network card')):
             other = f'/local/domain/0/backend/{kind}/{m.domid}/1'
             m.xenstore.write(other + '/frontend', f'{home}/device/{kind}/1')
             m.xenstore.write(f'{home}/device/{kind}/1/type', 'ioemu')
@@ -597,7 +598,7 @@ def pv_disks_at_work_lose_no_request_and_get_none_twice(host):
             f['writes'] + f['reads'] for f in figures.values()), 'copies')
 
 
-@case
+@case(sanitised=True)
 def a_program_that_would_begin_anew_gets_no_pv_disk(host):
     with disks_place(host) as (p, (disk,)):
         refused(p, 'would begin anew', binary=standin.STOCK)
