@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -40,6 +39,9 @@
 
 /* A process that is killed has this long to end. */
 #define END_MS  30000
+
+/* In the folder of an exchange; locked while somebody is at it. */
+#define LOCK_FILE  "lock"
 
 /* What was done last; what follows it may have been done or not. */
 typedef enum Step {
@@ -181,10 +183,16 @@ static gboolean is_safe(int fd)
            !(st.st_mode & 022);
 }
 
-/* One exchange of a domain at a time. */
+/*
+ * One exchange of a domain at a time. The lock is this process's alone: one
+ * that children share would outlive us, killed, until they have noticed.
+ */
 static gboolean lock_dir(Exchange *x, GError **errp)
 {
-    struct stat have, there;
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    struct stat st;
+    gboolean safe;
+    int dir;
 
     /* Where nothing has had a ledger page since the host started. */
     if (mkdir(page_rundir(), 0755) && errno != EEXIST) {
@@ -194,21 +202,34 @@ static gboolean lock_dir(Exchange *x, GError **errp)
         if (mkdir(x->dir, 0700) && errno != EEXIST) {
             return fail_file(errp, x->dir, "made");
         }
-        x->lock = open(x->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-                       O_CLOEXEC);
-        if (x->lock < 0 || !is_safe(x->lock)) {
-            errno = x->lock < 0 ? errno : EPERM;
-            return fail_file(errp, x->dir, "trusted");
+        dir = open(x->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        safe = dir >= 0 && is_safe(dir);
+        if (!safe) {
+            errno = dir < 0 ? errno : EPERM;
+            fail_file(errp, x->dir, "trusted");
+        } else {
+            x->lock = openat(dir, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW |
+                             O_CLOEXEC, 0600);
         }
-        if (flock(x->lock, LOCK_EX | LOCK_NB)) {
+        if (dir >= 0) {
+            close(dir);
+        }
+        if (!safe) {
+            return FALSE;
+        }
+        if (x->lock < 0 && errno != ENOENT) {
+            return fail_file(errp, x->dir, "locked");
+        }
+        if (x->lock >= 0 && fcntl(x->lock, F_SETLK, &lock)) {
             return fail(errp, "another 'pulsar replace' is at it");
         }
         /* Whoever had it may have removed it since it was opened. */
-        if (!fstat(x->lock, &have) && !stat(x->dir, &there) &&
-            have.st_ino == there.st_ino && have.st_dev == there.st_dev) {
+        if (x->lock >= 0 && !fstat(x->lock, &st) && st.st_nlink) {
             return TRUE;
         }
-        close(x->lock);
+        if (x->lock >= 0) {
+            close(x->lock);
+        }
         x->lock = -1;
     }
 }
@@ -362,14 +383,19 @@ static void forget(Exchange *x)
 {
     g_autoptr(GDir) dir = g_dir_open(x->dir, 0, NULL);
     g_autofree char *journal = file_of(x, "journal");
+    g_autofree char *lock = file_of(x, LOCK_FILE);
     const char *name;
 
     unlink(journal);
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *file = file_of(x, name);
 
-        unlink(file);
+        if (strcmp(name, LOCK_FILE)) {
+            unlink(file);
+        }
     }
+    /* The next one may make its own as soon as this is gone. */
+    unlink(lock);
     rmdir(x->dir);
     end_process(x->keeper, x->keeper_start, NULL);
 }

@@ -5,6 +5,7 @@ guests."""
 import collections
 import contextlib
 import ctypes
+import fcntl
 import os
 import re
 import shutil
@@ -476,6 +477,19 @@ def its_own_disk_back_end_waits_for_the_front_end_again(host):
         p.replace(standin.QEMU)
         # What is written here is not enough for one to be made of it.
         equal(m.xenstore.read(back + '/state'), '1', 'state')
+
+
+@case
+def one_at_a_time_is_at_it(host):
+    with place(host) as p:
+        folder = os.path.join(host.rundir, f'{p.machine.domid}.replace')
+        os.mkdir(folder, 0o700)
+        with open(os.path.join(folder, 'lock'), 'wb') as f:
+            fcntl.lockf(f, fcntl.LOCK_EX)
+            result = p.replace(standin.QEMU, '--json', code=SYSTEM).json()
+            check('is at it' in result['error'], result)
+        p.replace(standin.QEMU)
+        check(not p.left(), 'something is left')
 
 
 @case
