@@ -283,7 +283,8 @@ static gboolean read_journal(Exchange *x, const char *text, GError **errp)
     x->program = g_strdup(json_text(o, "program"));
     x->password = g_strdup(json_text(o, "password"));
     x->hardware = g_strdup(json_text(o, "hardware"));
-    x->disks = g_strdup(json_text(o, "disks"));
+    /* One from before disks were handed over has none. */
+    x->disks = g_strdup(json_text(o, "disks") ? json_text(o, "disks") : "");
     x->no_way_back = json_number(o, "no-way-back");
     if (json_object_object_get_ex(o, "args", &value)) {
         x->args = launch_string_list(value);
@@ -294,7 +295,7 @@ static gboolean read_journal(Exchange *x, const char *text, GError **errp)
             errp);
     }
     json_object_put(o);
-    if (x->launch && x->args && x->program && x->disks) {
+    if (x->launch && x->args && x->program) {
         return TRUE;
     }
     if (errp && !*errp) {
