@@ -612,6 +612,27 @@ def pv_disks_at_work_lose_no_request_and_get_none_twice(host):
             f['writes'] + f['reads'] for f in figures.values()), 'copies')
 
 
+@case
+def requests_that_are_under_way_are_waited_for(host):
+    """A disk that does 40 requests a second has some at any time."""
+    with disks_place(host, orders=(2,)) as (p, (disk,)), \
+            at_work(p, [disk]) as figures:
+        for _ in range(2):
+            qmp = p.machine.qmp()
+            drive, = (d for d in qmp.execute('query-block') if
+                      d.get('inserted', {}).get('node-name') == 'xvda-raw')
+            equal(qmp.hmp(f'block_set_io_throttle {drive["qdev"]} '
+                          '0 0 0 40 0 0'), '', 'what it says')
+            qmp.close()
+            p.machine.qmp_connection = None
+            before = copies(p)
+            while copies(p) < before + 10:
+                time.sleep(0.01)        # it tells nobody
+            result = p.replace(standin.QEMU, '--json').json()
+            print(f'# stood still for {result["paused_ms"]} ms')
+    check(figures[disk.number]['writes'] > 20, figures)
+
+
 @case(sanitised=True)
 def a_program_that_would_begin_anew_gets_no_pv_disk(host):
     with disks_place(host) as (p, (disk,)):
