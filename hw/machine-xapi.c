@@ -115,7 +115,9 @@ void pulsar_launch_machine_init(void)
         .instance_init = old_machine_init,
     };
 
-    if (!object_class_by_name(old.parent)) {
+    /* Between two releases the newest has the next one's name. */
+    if (!object_class_by_name(old.parent) ||
+        !object_class_by_name(MACHINE_TYPE_NAME(NEWEST_MACHINE))) {
         return;
     }
     if (!object_class_by_name(saved.name)) {
