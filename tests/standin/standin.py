@@ -147,14 +147,17 @@ class Xenstore:
         end = time.monotonic() + timeout
         self.watch(path)
         pidfd = os.pidfd_open(process.pid) if process else -1
-        fds = [self.sock] + ([pidfd] if process else [])
+        poll = select.poll()        # select() knows a thousand descriptors
+        poll.register(self.sock, select.POLLIN)
+        if process:
+            poll.register(pidfd, select.POLLIN)
         try:
             while (self.read(path) is None if value is None
                    else self.read(path) != value):
                 while not self.events:
-                    ready, _, _ = select.select(
-                        fds, [], [], max(0, end - time.monotonic()))
-                    if self.sock in ready:
+                    ready = dict(poll.poll(
+                        max(0, end - time.monotonic()) * 1000))
+                    if self.sock.fileno() in ready:
                         self._receive()
                     elif pidfd in ready:
                         return False
