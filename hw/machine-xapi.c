@@ -101,29 +101,37 @@ static void old_machine_init(Object *obj)
     MACHINE_GET_CLASS(obj)->name = (char *)SAVED_MACHINE;
 }
 
-void pulsar_launch_machine_init(void)
-{
-    static const TypeInfo saved = {
+static const TypeInfo machines[] = {
+#if PULSAR_QEMU_SINCE(10, 1)    /* upstream's own is gone */
+    {
         .name = MACHINE_TYPE_NAME(SAVED_MACHINE),
         .parent = MACHINE_TYPE_NAME(XEN_MACHINE),
         .class_init = saved_machine_class_init,
-    };
-    static const TypeInfo old = {
+    },
+#endif
+    {
         .name = MACHINE_TYPE_NAME(OLD_MACHINE),
         .parent = MACHINE_TYPE_NAME(XEN_MACHINE),
         .class_init = old_machine_class_init,
         .instance_init = old_machine_init,
-    };
+    },
+};
 
-    /* Between two releases the newest has the next one's name. */
-    if (!object_class_by_name(old.parent) ||
-        !object_class_by_name(MACHINE_TYPE_NAME(NEWEST_MACHINE))) {
-        return;
+static void machines_register(void)
+{
+    /* Between two releases the newest machine has the next one's name. */
+    if (QEMU_VERSION_MICRO < 50) {
+        type_register_static_array(machines, G_N_ELEMENTS(machines));
     }
-    if (!object_class_by_name(saved.name)) {
-        type_register_static(&saved);
-        object_class_by_name(saved.name);
+}
+
+type_init(machines_register)
+
+void pulsar_launch_machine_init(void)
+{
+    guint i;
+
+    for (i = 0; i < G_N_ELEMENTS(machines); i++) {
+        object_class_by_name(machines[i].name);
     }
-    type_register_static(&old);
-    object_class_by_name(old.name);
 }
