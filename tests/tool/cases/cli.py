@@ -241,7 +241,7 @@ def numbers_are_the_same_everywhere(host):
         for number in '0,3', '0.3':
             out = host.run(*args, '-n', '-d', number, env=env).out
             if args[1] == '-c':
-                equal({line.count(',') for line in out.splitlines()}, {21},
+                equal({line.count(',') for line in out.splitlines()}, {22},
                       'commas')
             elif args[1] == '-j':
                 check([json.loads(line) for line in out.splitlines()], args)
