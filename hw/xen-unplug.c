@@ -25,11 +25,14 @@ void pulsar_launch_close_drive(BlockBackend *blk)
     }
 }
 
-static void unplug_namespace(NvmeNamespace *ns, DeviceState *owner)
+/* The one that the controller's drive= makes is a part of that, no object. */
+static void unplug_namespace(NvmeNamespace *ns, NvmeCtrl *n)
 {
+    bool own = ns != &n->namespace;
+    DeviceState *owner = own ? DEVICE(ns) : DEVICE(n);
     BlockBackend *blk = ns->blkconf.blk;
 
-    if (DEVICE(ns) != owner) {
+    if (own) {
         object_unparent(OBJECT(ns));
     }
     if (!blk) {
@@ -64,8 +67,7 @@ static void unplug_nvme(NvmeCtrl *n)
 
         if (ns) {
             subsys->namespaces[nsid] = NULL;
-            unplug_namespace(ns, ns == &n->namespace ? DEVICE(n) :
-                                                       DEVICE(ns));
+            unplug_namespace(ns, n);
         }
     }
     object_unref(OBJECT(n));

@@ -541,6 +541,18 @@ def launch_unplug(b):
                 expect(3 in there and not there & {4, 7}, f'slots {there}')
                 names = {d['device'] for d in m.qmp().execute('query-block')}
                 expect(names == {'ide1-cd1'}, f'drives {names}')
+    # OVMF starts a Linux guest from it.
+    with b.machine(xl_command(extra=(
+            '-drive', 'driver=null-co,if=none,id=own,size=1M',
+            '-device', 'nvme,drive=own,serial=1,addr=9'))) as m, \
+            b.report.case("unplug as by Linux: an NVMe controller's own drive "
+                          'goes with it', 'fails', m):
+        expect(9 in slots(m), f'slots {slots(m)}')
+        m.guest.outb(0x10, UNPLUG_LINUX, 2)
+        m.qmp().execute('query-status')
+        expect(9 not in slots(m), f'slots {slots(m)}')
+        names = {d['device'] for d in m.qmp().execute('query-block')}
+        expect('own' not in names, f'drives {names}')
 
 
 @group(alone=False)
