@@ -2,14 +2,17 @@
 # Linux and the Windows-like guest as UEFI VMs of a xapi host, by OVMF, with
 # what 87-xapi.sh and 88-xapi-windows.sh hold.
 #
-# It has not passed yet. OVMF runs, asks the device model some 370 times a second
-# and starts neither guest; the device model says that it cannot move the frame
-# buffer to where OVMF put it ("relocate_memory ... failed", qemu-dm-NAME.log).
+# With platform:vga=cirrus. OVMF as Debian builds it knows nothing of Xen and
+# moves the BARs that hvmloader has set; Xen then refuses to move VGA's frame
+# buffer there ("relocate_memory ... failed", under stock 7.2 and 10.0 too), and
+# each pixel is a request. xapi's own OVMF leaves the BARs where they are.
 
 ovmf='bios_path_override = "/usr/share/ovmf/OVMF.fd"'
+cirrus=$(grep '^cirrus-vga,' /test/xapi/a-bios-cirrus)
+sed "s/^VGA,.*/$cirrus/" /test/xapi/b-uefi >/test/xapi/b-uefi-cirrus
 
 check 'a UEFI VM of xapi boots from NVMe' \
-    xapi_linux xuefi b-uefi 0e 'bios = "ovmf"' "$ovmf" 'memory = 368'
+    xapi_linux xuefi b-uefi-cirrus 0e 'bios = "ovmf"' "$ovmf" 'memory = 368'
 check 'xapi, UEFI: Linux has unplugged NVMe and network card' \
     xapi_unplugged xuefi nvme e1000
 check 'xapi, UEFI: the network is of the kernel of dom0' xapi_network xuefi 14
@@ -19,7 +22,7 @@ check 'xapi, UEFI: suspended and resumed' xapi_resumed xuefi 14 nvme e1000
 check 'xapi, UEFI, resumed: no wake in 60 s' asleep 60 xuefi
 check 'xapi, UEFI: shut down' xapi_shut_down xuefi
 check 'xapi, UEFI: the Windows-like guest reads its NVMe disk and unplugs it' \
-    xapi_windows xwinuefi b-uefi 1e given NVMe 'bios = "ovmf"' "$ovmf" \
+    xapi_windows xwinuefi b-uefi-cirrus 1e given NVMe 'bios = "ovmf"' "$ovmf" \
     'memory = 160'
 check 'xapi, UEFI: after 9 and 2 NVMe and network card are gone' \
     xapi_unplugged xwinuefi nvme e1000
