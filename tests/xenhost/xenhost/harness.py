@@ -116,6 +116,16 @@ channel.send(f"{words['-m']} {dom0}\n\1exit 0\n".encode())
     return said == (0, ['3000 dom0_mem=700M,max:700M']), str(said)
 
 
+def beat_tells_that_dom0_is_up():
+    """The line that says so itself did not come."""
+    said = _play(r"""
+channel.send(b'\1beat\n')
+time.sleep(1)
+channel.send(b'\1exit 6\n')
+""" + FOREVER, timeout=20, BOOT_SECONDS=0.5, BOOTS=1)
+    return said == (6, []), str(said)
+
+
 def host_that_goes_down_is_told():
     """The emulator ends under the script."""
     said, _ = _play(r"channel.send(b'\1ready\n'); sys.exit('out of luck')")
@@ -178,6 +188,7 @@ TESTS = {
     'harness: a host that lost its timer is nudged': frozen_script_is_nudged,
     'harness: so is one that lost it while it boots': frozen_boot_is_nudged,
     'harness: the memory is what was asked for': memory_is_as_asked,
+    'harness: a beat alone tells that dom0 is up': beat_tells_that_dom0_is_up,
     'harness: a host that goes down is told': host_that_goes_down_is_told,
     'harness: an emulator that cannot start is told':
         emulator_that_ends_is_told,

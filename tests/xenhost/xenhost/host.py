@@ -164,7 +164,8 @@ class _Run:
 
     def _obey(self, message):
         word, *words = message
-        if word == 'ready':
+        # The first line of the port has been seen to get lost; a beat follows.
+        if word in ('ready', 'beat') and not self._started:
             say('dom0 is up')
             self._started = True
             self._deadline = time.monotonic() + self._timeout
