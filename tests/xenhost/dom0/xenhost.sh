@@ -307,7 +307,7 @@ save_restore() {
 # crowd_model DM: boot a boot-sector guest and save it, for crowd_member.
 crowd_model() {
     write_config crowd "$1" bootsector 'memory = 16' 'vncunused = 0' \
-        'vncdisplay = 0'
+        'vncdisplay = 100'
     create crowd && await_serial crowd ready 120000 || return 1
     xl save crowd /disks/crowd >/tmp/save.log 2>&1 || {
         cat /tmp/save.log
@@ -316,12 +316,12 @@ crowd_model() {
 }
 
 # crowd_member NUMBER DM: one more guest, crowdNUMBER, that goes on where the
-# saved one was. Its VNC display has that number: libxl looks for a free one
-# among a hundred only. No xl waits for the guest's end.
+# saved one was. Its VNC display is named, behind those that others may have:
+# libxl looks for a free one among a hundred only. No xl waits for the guest's end.
 crowd_member() {
     local name=crowd$1
     cp /disks/crowd.img "/disks/$name.img"
-    sed -e "s/crowd/$name/" -e "s/^vncdisplay = .*/vncdisplay = $1/" \
+    sed -e "s/crowd/$name/" -e "s/^vncdisplay = .*/vncdisplay = $((100 + $1))/" \
         -e "s|^device_model_override = .*|device_model_override = \"$2\"|" \
         /etc/xen/crowd.cfg >"/etc/xen/$name.cfg"
     xl restore -e "/etc/xen/$name.cfg" /disks/crowd >/tmp/restore.log 2>&1 || {
