@@ -109,6 +109,11 @@ confined_is_refused() {
 # The program itself: $PULSAR is a script around it, whose interpreter is not
 # in the folder that this one has for its root.
 confined_is_believed() {
+    # The command asks the program for its version, so it has to find libraries.
+    local TOOL=/tmp/tool
+    printf '#!/bin/sh\nexport LD_LIBRARY_PATH=%s\nexec %s "$@"\n' \
+        /opt/tool/lib:/opt/pulsar/lib /opt/tool/pulsar >$TOOL
+    chmod +x $TOOL
     exchanged cell /opt/pulsar /opt/pulsar/qemu-system-i386 --believe &&
         answers cell &&
         awk '$1 == "Uid:" && $2 < 131072 { bad = 1 } END { exit bad }' \
