@@ -87,8 +87,10 @@ before() {
     for name in "$@"; do
         last=$(dm_pid "$name")
         echo "$last $name" >>/tmp/names
-        awk -v name="$name" '/ctxt_switches/ { n += $2 }
-            END { print "wakes", name, 0, n }' /proc/"$last"/task/*/status
+        # A thread may end just then, at which awk would give up.
+        cat /proc/"$last"/task/*/status 2>/dev/null |
+            awk -v name="$name" '/ctxt_switches/ { n += $2 }
+                END { print "wakes", name, 0, n }'
     done
 }
 
