@@ -1,11 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Save and restore: here and here, and stock's state here and ours there.
 
-tiny_answers() {
-    ttytalk "$(serial_tty tiny)" send 'after' expect 'after' 20000 \
-        send '!s' expect 'done' 20000 send '!b' expect 'done' 20000
-}
-
 linux_answers() {
     prompt linux || return 1
     ttytalk "$(serial_tty linux)" send 'echo six is $((2 * 3))\n' \
@@ -19,11 +14,11 @@ linux_here_to_here() {
 }
 
 tiny_to_stock() {
-    move tiny "$STOCK" && tiny_answers
+    move tiny "$STOCK" && answers tiny
 }
 
 tiny_from_stock() {
-    move tiny "$PULSAR" && tiny_answers
+    move tiny "$PULSAR" && answers tiny
 }
 
 check 'Linux guest saved and restored' linux_here_to_here

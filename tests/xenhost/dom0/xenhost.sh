@@ -349,17 +349,27 @@ move() {
         grep "^$(dirname "$2")/"
 }
 
-# replace_dm NAME: let `pulsar replace` give a running domain Pulsar's device
-# model; the one that it had is gone then.
+# replace_dm NAME [DM [WORD...]]: let `pulsar replace` give a running domain the
+# device model DM, Pulsar's if none is named; the one that it had is gone then.
+# WORDs are for the command.
 replace_dm() {
-    local before
-    before=$(dm_pid "$1")
-    "$TOOL" replace --with "$PULSAR" "$1" 2>&1 || {
-        cat "/var/log/xen/qemu-dm-$1.log"
+    local name=$1 dm=${2:-$PULSAR} before
+    shift
+    [ $# = 0 ] || shift
+    before=$(dm_pid "$name")
+    "$TOOL" replace "$@" --with "$dm" "$name" 2>&1 || {
+        cat "/var/log/xen/qemu-dm-$name.log"
         return 1
     }
-    [ "$(dm_pid "$1")" != "$before" ] && [ ! -d "/proc/$before" ] &&
-        readlink "/proc/$(dm_pid "$1")/exe" | grep '^/opt/pulsar/'
+    [ "$(dm_pid "$name")" != "$before" ] && [ ! -d "/proc/$before" ] &&
+        readlink "/proc/$(dm_pid "$name")/exe" | grep "^$(dirname "$dm")/"
+}
+
+# answers NAME: the boot-sector guest types back, and its requests, synchronous
+# and buffered, come to an end.
+answers() {
+    ttytalk "$(serial_tty "$1")" send 'after' expect 'after' 20000 \
+        send '!s' expect 'done' 20000 send '!b' expect 'done' 20000
 }
 
 # prompt NAME: wait until the Linux guest's shell answers. What is typed while

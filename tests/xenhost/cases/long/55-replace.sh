@@ -20,11 +20,6 @@ END
     losetup /dev/loop0 "/disks/$1.img"
 }
 
-elder_answers() {
-    ttytalk "$(serial_tty elder)" send 'after' expect 'after' 20000 \
-        send '!s' expect 'done' 20000 send '!b' expect 'done' 20000
-}
-
 elder_boots() {
     write_config elder "$debian" bootsector "$(with_cdrom elder)" \
         'usb = 1' 'usbdevice = "tablet"'
@@ -32,7 +27,7 @@ elder_boots() {
 }
 
 elder_replaced() {
-    replace_dm elder && elder_answers && elder_answers
+    replace_dm elder && answers elder && answers elder
 }
 
 settler_boots() {
@@ -63,7 +58,7 @@ toolstack_goes_on() {
         truncate -s 64k /disks/cd.iso &&
         xl cd-insert elder hdc /disks/cd.iso &&
         replace_dm elder && monitor elder 'info block' | grep /disks/cd.iso &&
-        xl cd-eject elder hdc && elder_answers
+        xl cd-eject elder hdc && answers elder
 }
 
 elder_destroyed() {

@@ -2,24 +2,6 @@
 # Replaced device models once more: from stock 10.0 and back to it, of a guest
 # with all devices, of a confined one, and where it goes wrong.
 
-# exchanged NAME FOLDER BINARY [WORD...]: it is replaced, by what is in FOLDER.
-exchanged() {
-    local name=$1 folder=$2 binary=$3 before
-    shift 3
-    before=$(dm_pid "$name")
-    "$TOOL" replace "$@" --with "$binary" "$name" 2>&1 || {
-        cat "/var/log/xen/qemu-dm-$name.log"
-        return 1
-    }
-    [ "$(dm_pid "$name")" != "$before" ] && [ ! -d "/proc/$before" ] &&
-        readlink "/proc/$(dm_pid "$name")/exe" | grep "^$folder/"
-}
-
-answers() {
-    ttytalk "$(serial_tty "$1")" send 'after' expect 'after' 20000 \
-        send '!s' expect 'done' 20000 send '!b' expect 'done' 20000
-}
-
 wreck_boots() {
     write_config wreck "${STOCK:-$PULSAR}" bootsector "$(with_cdrom wreck)" \
         'usb = 1' 'usbdevice = "tablet"'
@@ -27,9 +9,9 @@ wreck_boots() {
 }
 
 from_stock_and_back() {
-    exchanged wreck /opt/pulsar "$PULSAR" && answers wreck &&
-        exchanged wreck /opt/stock "$STOCK" && answers wreck &&
-        exchanged wreck /opt/pulsar "$PULSAR" && answers wreck
+    replace_dm wreck && answers wreck &&
+        replace_dm wreck "$STOCK" && answers wreck &&
+        replace_dm wreck && answers wreck
 }
 
 # It asks the drive once a second and its USB controller runs: that goes on, and
@@ -37,7 +19,7 @@ from_stock_and_back() {
 windows_replaced() {
     write_windows panes "${STOCK:-$PULSAR}" 600
     create panes && await_windows panes ready 300 &&
-        exchanged panes /opt/pulsar "$PULSAR" && windows_rests panes
+        replace_dm panes && windows_rests panes
 }
 
 # A device model that says which version it is, and goes no further than $1.
@@ -114,7 +96,7 @@ confined_is_believed() {
     printf '#!/bin/sh\nexport LD_LIBRARY_PATH=%s\nexec %s "$@"\n' \
         /opt/tool/lib:/opt/pulsar/lib /opt/tool/pulsar >$TOOL
     chmod +x $TOOL
-    exchanged cell /opt/pulsar /opt/pulsar/qemu-system-i386 --believe &&
+    replace_dm cell /opt/pulsar/qemu-system-i386 --believe &&
         answers cell &&
         awk '$1 == "Uid:" && $2 < 131072 { bad = 1 } END { exit bad }' \
             "/proc/$(dm_pid cell)/status" && depriv "$(dm_pid cell)"
